@@ -1,0 +1,95 @@
+import type { Address } from "../base/address.js";
+import type { LogLevel } from "../base/log.js";
+
+/** The settings of a public proxy, checked and with every default filled in. Paths are absolute. */
+export interface PublicSettings {
+  readonly name: string;
+  readonly tls: {
+    readonly listen: readonly Address[];
+    readonly helloTimeoutMs: number;
+    readonly maxHelloBytes: number;
+  };
+  readonly rendezvous: {
+    readonly listen: readonly Address[];
+    /** `host:port`, `[v6]:port` or `:port`, as private proxies are to dial it. Empty: the ports of `listen`, on the mesh's host. */
+    readonly advertise: readonly string[];
+    readonly prefaceTimeoutMs: number;
+    readonly attemptTimeoutMs: number;
+    readonly deadlineMs: number;
+    readonly startupHoldMs: number;
+  };
+  readonly mesh: MeshCertificates & {
+    readonly listen: readonly Address[];
+    readonly keepalive: Keepalive;
+  };
+  readonly grants: readonly Grant[];
+  readonly limits: { readonly connections: number; readonly parked: number; readonly halfOpenHellos: number };
+  readonly admin: { readonly listen?: Address; readonly socket?: string; readonly token?: string };
+  readonly splice: SpliceLimits;
+  readonly shutdown: { readonly graceMs: number };
+  readonly transport: { readonly engine: Engine };
+  readonly log: LogSettings;
+}
+
+/** The settings of a private proxy, checked and with every default filled in. Paths are absolute. */
+export interface PrivateSettings {
+  readonly name: string;
+  readonly mesh: MeshCertificates & {
+    /** Where the public proxies' mesh ports are. */
+    readonly publics: readonly Address[];
+    /** The name that the public proxy's certificate must bear; empty: the host that is dialled. */
+    readonly serverName: string;
+    /** Further hosts or CIDRs, with or without a port, that may be dialled for a rendezvous. */
+    readonly rendezvous: readonly string[];
+    readonly reconnect: { readonly minMs: number; readonly maxMs: number };
+    readonly keepalive: Keepalive;
+  };
+  readonly targets: readonly TargetSettings[];
+  readonly admin: { readonly socket?: string };
+  readonly splice: SpliceLimits;
+  readonly shutdown: { readonly graceMs: number };
+  readonly transport: { readonly engine: Engine };
+  readonly log: LogSettings;
+}
+
+/** PEM files. */
+export interface MeshCertificates {
+  readonly certificate: string;
+  readonly key: string;
+  readonly ca: string;
+}
+
+export interface Keepalive {
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+}
+
+/** Which names an identity may announce. `identity` is `dns:NAME`, `uri:URI`, or a bare NAME, which means `dns:`. */
+export interface Grant {
+  readonly identity: string;
+  readonly names: readonly string[];
+  readonly shared: boolean;
+}
+
+export interface TargetSettings {
+  readonly names: readonly string[];
+  readonly alpn: readonly string[];
+  readonly address: Address;
+  readonly proxyProtocol: "none" | "v1" | "v2";
+  readonly connectTimeoutMs: number;
+}
+
+export interface SpliceLimits {
+  readonly idleTimeoutMs: number;
+  readonly halfClosedTimeoutMs: number;
+}
+
+export type Engine = "auto" | "node";
+
+export interface LogSettings {
+  readonly level: LogLevel;
+  readonly format: "auto" | "json" | "pretty";
+  readonly file?: string;
+  /** One line per connection, at its end. */
+  readonly connections: boolean;
+}
