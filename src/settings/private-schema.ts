@@ -1,0 +1,103 @@
+import { list, milliseconds, oneOf } from "./kinds.js";
+import {
+  allowedEndpoint,
+  alpnName,
+  optionalServerName,
+  peerAddress,
+  serverNamePattern,
+  tcpPeerAddress,
+} from "./network-kinds.js";
+import { socketPath } from "./path-kinds.js";
+import { type ListCheck, mapList, optional, required, type Schema, setting } from "./schema.js";
+import { both, keepalive, meshCertificates, name } from "./shared-schema.js";
+import type { TargetSettings } from "./types.js";
+
+/** The settings of a private proxy. */
+export const privateSchema = {
+  name,
+  mesh: {
+    publics: required(list(tcpPeerAddress, 1), "The mesh addresses of all public proxies."),
+    serverName: setting(
+      optionalServerName,
+      "",
+      "The name that the public proxy's certificate must bear. Empty: the host that is dialled, as it should be wherever certificates are in order.",
+    ),
+    ...meshCertificates,
+    rendezvous: setting(
+      list(allowedEndpoint),
+      [],
+      "Further hosts or networks (CIDR), with or without a port, that a public proxy may name for a dial-back. Empty: only the mesh host, so that a public proxy cannot make this one connect into its own network.",
+    ),
+    reconnect: {
+      minMs: setting(
+        milliseconds(1),
+        100,
+        "The shortest pause before a lost public proxy is dialled again. 100 ms, so that a restart is hardly noticed.",
+      ),
+      maxMs: setting(
+        milliseconds(1),
+        2000,
+        "The longest such pause; the real one is random between the two, so that many private proxies do not return at one instant. 2 s keep an outage short once the public proxy is back.",
+      ),
+    },
+    keepalive,
+  },
+  targets: mapList(
+    {
+      names: required(
+        list(serverNamePattern, 1),
+        "The names it serves: `a.example.com`, `*.example.com` (one label), `**.example.com` (one or more) or `*`.",
+      ),
+      alpn: setting(
+        list(alpnName),
+        [],
+        "Serves only clients that offer one of these protocols, such as `h2` or `acme-tls/1`. Empty: all.",
+      ),
+      address: required(peerAddress, "The internal server."),
+      proxyProtocol: setting(
+        oneOf("none", "v1", "v2"),
+        "none",
+        "The PROXY protocol header that tells the internal server the client's address. None, because a server that does not expect it fails.",
+      ),
+      connectTimeoutMs: setting(
+        milliseconds(1),
+        3000,
+        "How long connecting to the internal server may take. It is near, and the public proxy turns to another private proxy after as long (`rendezvous.attemptTimeoutMs`).",
+      ),
+    },
+    "Which names this proxy serves, and where their internal servers are.",
+    noNameTwice,
+  ),
+  admin: {
+    socket: optional(
+      socketPath,
+      "A unix socket, with mode 0600, where health, metrics, status and commands are served over HTTP. There is no `admin.listen`: a private proxy opens no TCP port.",
+    ),
+  },
+  ...both,
+} satisfies Schema;
+
+/** What somebody may well write in a private proxy's settings, and why it is refused. */
+export const privateRefusals: Readonly<Record<string, string>> = {
+  "admin.listen": "a private proxy opens no TCP port, use admin.socket instead",
+  "admin.token": "a private proxy needs no token, admin.socket is guarded by its file mode",
+};
+
+/** Among targets a name with one protocol must lead to one place: else which of two served it would be chance. */
+function noNameTwice(...[targets, places, { report }]: Parameters<ListCheck<TargetSettings>>): void {
+  const first = new Map<string, string>();
+  targets.forEach((target, i) => {
+    if (target === undefined) return;
+    const namePlaces = places[i]!.entries?.get("names")?.value.items;
+    target.names.forEach((name, j) => {
+      const place = namePlaces?.[j] ?? places[i]!;
+      for (const alpn of target.alpn.length === 0 ? [undefined] : new Set(target.alpn)) {
+        const pair = JSON.stringify([name, alpn]);
+        const earlier = first.get(pair);
+        const protocol = alpn === undefined ? "" : ` with the protocol ${JSON.stringify(alpn)}`;
+        if (earlier === undefined) first.set(pair, `${place.key} (${place.file}:${place.line ?? 1})`);
+        else report(place, `${JSON.stringify(name)}${protocol} stands in ${earlier} already, allowed is once`);
+      }
+    });
+  });
+}

@@ -1,0 +1,114 @@
+import { flag, integer, list, milliseconds, oneOrList, secret } from "./kinds.js";
+import {
+  adminAddress,
+  advertisedEndpoint,
+  identityPattern,
+  listenAddress,
+  serverNamePattern,
+} from "./network-kinds.js";
+import { socketPath } from "./path-kinds.js";
+import { mapList, optional, required, type Schema, secretSetting, setting } from "./schema.js";
+import { both, keepalive, meshCertificates, name } from "./shared-schema.js";
+
+const mostConnections = 10_000_000;
+
+/** The settings of a public proxy. */
+export const publicSchema = {
+  name,
+  tls: {
+    listen: required(oneOrList(listenAddress), "Where clients connect."),
+    helloTimeoutMs: setting(
+      milliseconds(1),
+      10_000,
+      "How long a client may take to send its whole ClientHello. 10 s is ample on the worst of links; more would only serve those who hold connections open to exhaust them.",
+    ),
+    maxHelloBytes: setting(
+      integer(512, 65_536),
+      65_536,
+      "The largest ClientHello that is read. Post-quantum hellos have about 2 KB; 64 KiB leaves room for every extension in use.",
+    ),
+  },
+  rendezvous: {
+    listen: required(oneOrList(listenAddress), "Where private proxies dial back to fetch a client."),
+    advertise: setting(
+      list(advertisedEndpoint),
+      [],
+      "What private proxies are told to dial, where that is not what `rendezvous.listen` says (behind address translation, say). Empty: the ports of `rendezvous.listen`, on the host they dialled for the mesh.",
+    ),
+    prefaceTimeoutMs: setting(
+      milliseconds(1),
+      5000,
+      "How long a dial-back may take to send its 40 bytes. An honest one sends them at once; 5 s forgives a lost packet or two.",
+    ),
+    attemptTimeoutMs: setting(
+      milliseconds(1),
+      3000,
+      "How long one private proxy may take before the client is offered to the next. 3 s is a TCP handshake with one retransmission, twice.",
+    ),
+    deadlineMs: setting(
+      milliseconds(1),
+      10_000,
+      "How long all attempts for a client may take together. After 10 s most clients give up by themselves.",
+    ),
+    startupHoldMs: setting(
+      milliseconds(0),
+      3000,
+      "How long a client waits for a name that is granted but not announced, after a start or after the name's last private proxy left; 0 refuses it at once. 3 s cover a reconnect with the default backoff, so that a restart fails no client.",
+    ),
+  },
+  mesh: {
+    listen: required(oneOrList(listenAddress), "Where private proxies attach to the mesh, with mutual TLS."),
+    ...meshCertificates,
+    keepalive,
+  },
+  grants: mapList(
+    {
+      identity: required(
+        identityPattern,
+        "Whose grant this is: `dns:NAME` or `uri:URI` as in the private proxy's certificate; a bare NAME means `dns:`.",
+      ),
+      names: required(
+        list(serverNamePattern, 1),
+        "The names it may announce: `a.example.com`, `*.example.com` (one label), `**.example.com` (one or more) or `*`.",
+      ),
+      shared: setting(
+        flag,
+        false,
+        "Whether it may announce a name that another identity holds. Off, because whoever holds a name can obtain certificates for it.",
+      ),
+    },
+    "Which private proxy may announce which names. Empty by default: what is not granted is refused.",
+  ),
+  limits: {
+    connections: setting(
+      integer(1, mostConnections),
+      10_000,
+      "How many client connections may be open at once. Each takes two descriptors, so 10000 stay well below the hard limit of 524288 that systemd gives, in some 150 MB with the portable engine.",
+    ),
+    parked: setting(
+      integer(1, mostConnections),
+      10_000,
+      "How many of them may wait for a private proxy at once. The same by default: after an outage all clients come back together, and waiting is cheap.",
+    ),
+    halfOpenHellos: setting(
+      integer(1, mostConnections),
+      4096,
+      "How many clients may be in the middle of their ClientHello at once; beyond it the oldest is given up. 4096 unfinished hellos of 64 KiB fill 256 MiB at worst, and an honest client is done in one round trip.",
+    ),
+  },
+  admin: {
+    listen: optional(
+      adminAddress,
+      "Where health, metrics and status are served over HTTP. Best on loopback: reading them needs no token.",
+    ),
+    socket: optional(
+      socketPath,
+      "A unix socket for the same, with mode 0600. Over it commands need no token, for only this user can open it.",
+    ),
+    token: secretSetting(
+      secret,
+      "What commands over `admin.listen` must present. Without it nothing can be changed there. Best 32 random bytes, and from the environment rather than from a file.",
+    ),
+  },
+  ...both,
+} satisfies Schema;
