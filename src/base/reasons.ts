@@ -44,7 +44,7 @@ export const reasons = {
     scope: "client",
     alert: unexpectedMessage,
     level: "info",
-    means: "the first TLS record is not a ClientHello",
+    means: "the first TLS records do not carry a ClientHello and nothing else",
   },
   record_too_long: {
     scope: "client",
