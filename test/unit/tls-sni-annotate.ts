@@ -14,7 +14,8 @@ export function annotateHello(bytes: Uint8Array): string {
   const u8 = () => bytes[at] ?? 0;
   const u16 = (from: number) => ((bytes[from] ?? 0) << 8) | (bytes[from + 1] ?? 0);
 
-  if (bytes[0] === 22 && u16(3) >= bytes.length - 5 && bytes[5] === 1) {
+  const end = 5 + u16(3);
+  if (bytes[0] === 22 && end <= bytes.length && bytes[5] === 1) {
     field(5, "record: handshake");
     field(4, "ClientHello, length");
     field(2, "legacy_version");
@@ -22,10 +23,10 @@ export function annotateHello(bytes: Uint8Array): string {
     field(1 + u8(), "legacy_session_id");
     field(2 + u16(at), "cipher_suites");
     field(1 + u8(), "legacy_compression_methods");
-    if (at < bytes.length) field(2, "extensions, length");
-    while (at + 4 <= bytes.length) field(4 + u16(at + 2), extensionName(u16(at)));
+    if (at < end) field(2, "extensions, length");
+    while (at + 4 <= end) field(4 + u16(at + 2), extensionName(u16(at)));
   }
-  if (at < bytes.length) field(bytes.length - at, at === 0 ? "bytes" : "rest");
+  if (at < bytes.length) field(bytes.length - at, at === 0 ? "bytes" : "what the client sent behind the hello");
   return `${lines.join("\n")}\n`;
 }
 
