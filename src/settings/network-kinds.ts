@@ -96,6 +96,7 @@ function dialable(parsed: Understood<Address>): Understood<Address> {
 }
 
 function overTcp(parsed: Understood<Address>, otherwise: string): Understood<Address> {
-  const unix = "value" in parsed && parsed.value.kind === "unix";
-  return unix ? { problem: `${otherwise}, expected host:port or [v6]:port` } : parsed;
+  const allowed = "expected host:port or [v6]:port";
+  if ("problem" in parsed) return parsed.problem.startsWith("expected") ? { problem: allowed } : parsed;
+  return parsed.value.kind === "unix" ? { problem: `${otherwise}, ${allowed}` } : parsed;
 }

@@ -93,7 +93,9 @@ export function placeValues(contents: Node | null, { whole, at, reading }: Sourc
       if (first !== undefined) {
         report({ ...keyPlace, key: path }, `this key stands in line ${first.key.line} already, allowed is once`);
       }
-      const { value, place: valuePlace } = placed(pair.value, path, keyPlace);
+      const next = placed(pair.value, path, keyPlace);
+      // Of a map that stands twice both halves are looked at, lest keys of the first be called missing.
+      const { value, place: valuePlace } = first === undefined ? next : joined(first, next);
       entries.set(name, { value, key: { ...keyPlace, key: path }, place: valuePlace });
     }
     for (const each of merged) mergeInto(entries, each);
@@ -124,6 +126,12 @@ export function placeValues(contents: Node | null, { whole, at, reading }: Sourc
     report(result.place, `expected a map of settings, found ${describe(result.value)}`);
   }
   return result.value instanceof Map && values <= maxValues ? result : undefined;
+}
+
+function joined(first: Placed, second: Placed): Placed {
+  if (!(first.value instanceof Map) || !(second.value instanceof Map)) return second;
+  const entries = new Map([...first.place.entries!, ...second.place.entries!]);
+  return { value: new Map([...first.value, ...second.value]), place: { ...second.place, entries } };
 }
 
 function ofEntries(entries: Entries, place: Place): Placed {

@@ -24,5 +24,7 @@ export type LoadResult<T> =
 /** One line: `file:line:column key: what is wrong, what is allowed`. A variable stands in the place of the file. */
 export function formatProblem({ file, line, column, key, problem }: SettingsProblem): string {
   const where = line === undefined ? file : `${file}:${line}:${column ?? 1}`;
-  return key === "" ? `${where}: ${problem}` : `${where} ${key}: ${problem}`;
+  const text = key === "" ? `${where}: ${problem}` : `${where} ${key}: ${problem}`;
+  // Keys and file names may hold anything; a line stays a line, and a terminal is told nothing.
+  return text.replace(/\p{Cc}/gu, (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`);
 }

@@ -20,7 +20,8 @@ The environment wins over files. The variable of a key is made from its path: \`
 \`shutdown.graceMs\`. In a variable the items of a list stand with commas between them, and relative paths are relative to
 the working directory. Lists of maps have no variable.
 
-Everything is checked before anything starts. Each problem is one line, \`file:line:column key: what is wrong, what is
+Everything in force is checked before anything starts; of a value that a later file or the environment replaces only the
+key is. Each problem is one line, \`file:line:column key: what is wrong, what is
 allowed\`, and all of them come at once, with exit status 78. \`proxy settings check\` does only that, and
 \`proxy settings print\` shows what is in force.
 

@@ -12,8 +12,8 @@ const allowed = "a.example.com, *.example.com, **.example.com or *";
  * everything. Labels are letters, digits, hyphen and underscore, 1-63 bytes, 253 in all (RFC 1035 §2.3.4).
  */
 export function checkServerNamePattern(text: string): PatternText {
+  if (text === "*") return { pattern: text };
   const pattern = normal(text);
-  if (pattern === "*") return { pattern };
   const problem = nameProblem(pattern.replace(/^\*\*?\./, ""), pattern);
   return problem === undefined ? { pattern } : { problem: `${problem}; allowed: ${allowed}` };
 }
