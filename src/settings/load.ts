@@ -80,7 +80,7 @@ interface Evaluation {
 
 /**
  * Convict lays files over defaults and the environment over both, and asks each setting's kind what it makes of the
- * value. What convict throws is already reported by then, with its place.
+ * value. Problems are reported with their places, not thrown: convict would make one text of them, without positions.
  */
 function evaluate({ role, gathered, whole, environment, reading }: Evaluation): Found {
   const values = new Map<string, unknown>();
