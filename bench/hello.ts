@@ -42,12 +42,12 @@ function fillers(bytes: number): { type: number; body: Buffer }[] {
   return made;
 }
 
-function readWhole(bytes: Buffer): void {
+function readWhole(bytes: Buffer): undefined {
   const reader = createHelloReader({ maxHelloBytes });
   if (reader.push(bytes).status !== "hello") throw new Error("not read");
 }
 
-function readByteByByte(bytes: Buffer, chunks: readonly Buffer[]): void {
+function readByteByByte(bytes: Buffer, chunks: readonly Buffer[]): undefined {
   const reader = createHelloReader({ maxHelloBytes });
   let status = "more";
   for (const chunk of chunks) status = reader.push(chunk).status;
@@ -55,7 +55,7 @@ function readByteByByte(bytes: Buffer, chunks: readonly Buffer[]): void {
 }
 
 /** Nanoseconds per call: the median of the rounds, after one to warm up. */
-async function medianNs(calls: number, call: () => void | Promise<unknown>): Promise<number> {
+async function medianNs(calls: number, call: () => Promise<unknown> | undefined): Promise<number> {
   const times = [];
   for (let round = 0; round <= rounds; round++) {
     const startedAt = process.hrtime.bigint();

@@ -29,67 +29,97 @@ export const defaultMaxHelloBytes = 65_536;
 
 const firstBufferBytes = 1024;
 const more: HelloResult = { status: "more" };
-const nothing = Buffer.alloc(0);
+const nothing = new Uint8Array(0);
 
 /**
  * A reader for one connection. `maxHelloBytes` (default 65,536) bounds the handshake message, its 4-byte header included.
  * Every record must bring at least one byte, so no more than 6 times that is ever kept, plus the last chunk.
  */
 export function createHelloReader(options: { maxHelloBytes?: number } = {}): HelloReader {
-  const { maxHelloBytes = defaultMaxHelloBytes } = options;
-  const scan = startScan();
-  let kept = nothing;
-  let length = 0;
-  let final: HelloResult | undefined;
-
-  function keep(chunk: Uint8Array): void {
-    const needed = length + chunk.length;
-    if (length === 0) {
-      kept = Buffer.from(chunk);
-    } else {
-      if (needed > kept.length) {
-        const larger = Buffer.allocUnsafe(Math.max(needed, kept.length * 2, firstBufferBytes));
-        larger.set(length === kept.length ? kept : kept.subarray(0, length));
-        kept = larger;
-      }
-      if (chunk.length === 1) kept[length] = chunk[0]!;
-      else kept.set(chunk, length);
-    }
-    length = needed;
-  }
-
-  function fedSoFar(): Uint8Array {
-    return length === kept.length ? kept : kept.subarray(0, length);
-  }
-
-  return {
-    push(chunk) {
-      if (final !== undefined) return final;
-      // A first chunk is read where it lies: mostly it is the whole hello, and then this is all there is to do.
-      const first = length === 0 ? asBuffer(chunk) : undefined;
-      if (first === undefined) keep(chunk);
-      const bytes = first ?? kept;
-      const scanned = scanRecords(scan, bytes, first === undefined ? length : first.length, maxHelloBytes);
-      if (first !== undefined) keep(chunk);
-      if (scanned === "more") return more;
-      if (scanned !== "whole") {
-        final = { status: "reject", reason: scanned };
-        return final;
-      }
-      const hello =
-        scan.records === 1
-          ? readClientHello(bytes, recordHeaderBytes, recordHeaderBytes + scan.total, 1)
-          : readClientHello(joinFragments(scan, bytes), 0, scan.total, scan.records);
-      final =
-        typeof hello === "string" ? { status: "reject", reason: hello } : { status: "hello", hello, bytes: fedSoFar() };
-      return final;
-    },
-    get bytes() {
-      return fedSoFar();
-    },
-  };
+  return new Reader(options.maxHelloBytes ?? defaultMaxHelloBytes);
 }
 
-function asBuffer(chunk: Uint8Array): Buffer {
-  return Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+/** A class, since one is made for every connection: five closures would cost more than reading the hello. */
+class Reader implements HelloReader {
+  readonly #scan = startScan();
+  readonly #maxHelloBytes: number;
+  #kept: Uint8Array = nothing;
+  #length = 0;
+  #final: HelloResult | undefined;
+
+  constructor(maxHelloBytes: number) {
+    this.#maxHelloBytes = maxHelloBytes;
+  }
+
+  get bytes(): Uint8Array {
+    return this.#length === this.#kept.length ? this.#kept : this.#kept.subarray(0, this.#length);
+  }
+
+  push(chunk: Uint8Array): HelloResult {
+    if (this.#final !== undefined) return this.#final;
+    // A first chunk is read where it lies: mostly it is the whole hello, and then there is nothing to join.
+    const isFirst = this.#length === 0;
+    if (!isFirst) this.#append(chunk);
+    const bytes = isFirst ? chunk : this.#kept;
+    const end = isFirst ? chunk.length : this.#length;
+    const scanned = scanRecords(this.#scan, bytes, end, this.#maxHelloBytes);
+    if (scanned === "more") {
+      if (isFirst) this.#append(chunk);
+      return more;
+    }
+    if (isFirst) {
+      this.#kept = copyOf(chunk);
+      this.#length = chunk.length;
+    }
+    this.#final = this.#decide(scanned, bytes);
+    return this.#final;
+  }
+
+  #decide(scanned: "whole" | HelloRejection, bytes: Uint8Array): HelloResult {
+    if (scanned !== "whole") return { status: "reject", reason: scanned };
+    const { records, total } = this.#scan;
+    const hello =
+      records === 1
+        ? readClientHello(asBuffer(bytes), recordHeaderBytes, recordHeaderBytes + total, 1)
+        : readClientHello(joinFragments(this.#scan, bytes), 0, total, records);
+    return typeof hello === "string"
+      ? { status: "reject", reason: hello }
+      : { status: "hello", hello, bytes: this.bytes };
+  }
+
+  #append(chunk: Uint8Array): void {
+    const needed = this.#length + chunk.length;
+    if (needed > this.#kept.length) {
+      const larger = new Uint8Array(Math.max(needed, this.#kept.length * 2, firstBufferBytes));
+      larger.set(this.bytes);
+      this.#kept = larger;
+    }
+    if (chunk.length === 1) this.#kept[this.#length] = chunk[0]!;
+    else this.#kept.set(chunk, this.#length);
+    this.#length = needed;
+  }
+}
+
+const slabBytes = 32_768;
+let slab = new Uint8Array(0);
+let slabUsed = 0;
+
+/**
+ * A copy for a hello that came whole. Memory of its own for each would cost more than reading it, so small ones share a
+ * slab, each with a stretch that is never given out again.
+ */
+function copyOf(chunk: Uint8Array): Uint8Array {
+  if (chunk.length > slabBytes / 8) return new Uint8Array(chunk);
+  if (slabUsed + chunk.length > slab.length) {
+    slab = new Uint8Array(slabBytes);
+    slabUsed = 0;
+  }
+  const copy = slab.subarray(slabUsed, slabUsed + chunk.length);
+  copy.set(chunk);
+  slabUsed += chunk.length;
+  return copy;
+}
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

@@ -111,7 +111,7 @@ test("one pattern covers another exactly when every name of the other is its own
 });
 
 test("behind a suffix that leaves room for one short label, one and any label are the same", (t) => {
-  const long = (length: number) => "a.".repeat(length).slice(0, length - 1) + "b";
+  const long = (length: number) => `${"a.".repeat(length).slice(0, length - 1)}b`;
   for (const [length, same] of [
     [249, false],
     [250, true],
