@@ -78,7 +78,8 @@ function problemWith({ role, name, dns, ip, uri, days }: Checked): string | unde
   if (!Number.isInteger(days) || days < 1 || days > maxDays) return `days is not a whole number from 1 to ${maxDays}`;
   const isName = role === "private" ? isDnsName : isCertificateDnsName;
   for (const each of dns) if (!isName(each) || isIP(each) !== 0) return `${JSON.stringify(each)} is not a DNS name`;
-  for (const each of ip) if (isIP(each) === 0 || each.includes("%")) return `${JSON.stringify(each)} is not an IP address`;
+  for (const each of ip)
+    if (isIP(each) === 0 || each.includes("%")) return `${JSON.stringify(each)} is not an IP address`;
   for (const each of uri) if (!isIdentityUri(each)) return `${JSON.stringify(each)} is not a URI without * and comma`;
   if (role === "private" && uri.length > 1) return "a private proxy's certificate bears one URI: it is its identity";
   return undefined;
