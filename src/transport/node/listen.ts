@@ -1,0 +1,111 @@
+import { lstatSync, unlinkSync } from "node:fs";
+import { connect, createServer, type Server, type Socket } from "node:net";
+import { type Address, formatAddress } from "../../base/address.js";
+import { messageOf, ProxyError } from "../../base/errors.js";
+import type { EndpointAddress } from "../endpoint.js";
+import type { Listener, ListenOptions } from "../transport.js";
+import { addressesOf, tcpAddress } from "./addresses.js";
+import { descriptorGuard } from "./descriptors.js";
+import { NodeEndpoint, resetSocket, socketOptions } from "./endpoint.js";
+
+/** Clients that wait in the kernel while the loop is busy. The system bounds it by net.core.somaxconn. */
+const backlog = 4096;
+
+/** How long a unix socket file that is in the way may take to answer before it counts as alive. */
+const staleProbeMs = 1000;
+
+/**
+ * Listens; see `Transport.listen` for the codes. A host name is looked up by Node; an empty host means all addresses.
+ *
+ * What happens without descriptors: Node cannot pause a listening socket, short of closing it. libuv, when `accept`
+ * fails with EMFILE, gives up a descriptor that it keeps for this purpose, accepts and closes everyone who waits, and
+ * says nothing. So there is no spin, and serving resumes by itself, but the clients in between are turned away instead
+ * of waiting in the queue. This engine does the same a little earlier, with a RST and a warning: it keeps the last
+ * descriptors for the connections that accepted clients still need, and calls `starved`.
+ */
+export async function listen(options: ListenOptions): Promise<Listener> {
+  const { address, accept, starved = () => {} } = options;
+  const server = createServer(socketOptions);
+  await bindReplacingStale(server, address);
+  const guard = descriptorGuard(starved);
+  server.on("connection", (socket) => {
+    const addresses = guard.takesLast(socket) ? undefined : addressesOf(socket, address.kind);
+    if (addresses !== undefined) {
+      accept(new NodeEndpoint(socket, addresses));
+      return;
+    }
+    socket.on("error", () => {});
+    resetSocket(socket);
+  });
+  // Only when libuv has lost its spare descriptor, too.
+  server.on("error", (error) => guard.failed(messageOf(error)));
+  return {
+    address: addressOf(server, address),
+    async close() {
+      guard.close();
+      // Closes the listening descriptor at once. Its callback would come only after the last accepted connection.
+      server.close();
+    },
+  };
+}
+
+async function bindReplacingStale(server: Server, address: Address): Promise<void> {
+  try {
+    await bind(server, address);
+  } catch (error) {
+    const inUse = (error as NodeJS.ErrnoException).code === "EADDRINUSE";
+    if (!inUse || address.kind !== "unix" || !(await isStale(address.path))) throw asProxyError(error, address);
+    try {
+      unlinkSync(address.path);
+      await bind(server, address);
+    } catch (again) {
+      throw asProxyError(again, address);
+    }
+  }
+}
+
+function bind(server: Server, address: Address): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    const listening = () => {
+      server.off("error", reject);
+      resolve();
+    };
+    if (address.kind === "unix") server.listen({ path: address.path, backlog, exclusive: true }, listening);
+    else {
+      const host = address.host === "" ? {} : { host: address.host };
+      server.listen({ ...host, port: address.port, backlog, exclusive: true }, listening);
+    }
+  });
+}
+
+/** Whether the path is a unix socket that nobody listens on: connecting to it is refused. */
+function isStale(path: string): Promise<boolean> {
+  if (!isSocketFile(path)) return Promise.resolve(false);
+  return new Promise((resolve) => {
+    const socket: Socket = connect({ path, timeout: staleProbeMs });
+    const answer = (stale: boolean) => {
+      socket.destroy();
+      resolve(stale);
+    };
+    socket.once("connect", () => answer(false));
+    socket.once("timeout", () => answer(false));
+    socket.on("error", (error: NodeJS.ErrnoException) => answer(error.code === "ECONNREFUSED"));
+  });
+}
+
+function isSocketFile(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false })?.isSocket() === true;
+}
+
+function asProxyError(error: unknown, address: Address): ProxyError {
+  const inUse = (error as NodeJS.ErrnoException).code === "EADDRINUSE";
+  const code = inUse ? "address_in_use" : "address_unavailable";
+  return new ProxyError(code, `${formatAddress(address)}: ${messageOf(error)}`, { cause: error });
+}
+
+function addressOf(server: Server, asked: Address): EndpointAddress {
+  const bound = server.address();
+  if (asked.kind === "unix" || bound === null || typeof bound === "string") return { family: "unix" };
+  return tcpAddress(bound.address, bound.port);
+}

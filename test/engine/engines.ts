@@ -1,0 +1,9 @@
+import { createNodeTransport } from "../../src/transport/node/transport.js";
+import type { Transport } from "../../src/transport/transport.js";
+
+/** The engine that this suite is run against: the same tests for each, chosen by PROXY_TEST_ENGINE. */
+export function engineUnderTest(): Transport {
+  const name = process.env.PROXY_TEST_ENGINE ?? "node";
+  if (name === "node") return createNodeTransport();
+  throw new Error(`PROXY_TEST_ENGINE: there is no engine ${name}`);
+}
