@@ -123,13 +123,13 @@ test("a large hello that was put back does not hide that the client leaves", asy
 test.serial("what nobody reads is taken in only up to a bound, and arrives whole when it is read", async (t) => {
   const { endpoint, raw } = await acceptedPair(t, transport);
   const total = 24 << 20;
-  const before = buffersAlive();
+  const before = await buffersAlive();
   const block = Buffer.alloc(1 << 20, 7);
   for (let sent = 0; sent < total; sent += block.length) raw.write(block);
   raw.end();
   const unsent = await settled(() => raw.writableLength);
   t.true(unsent > 0, "the sender is held back");
-  const grown = buffersAlive() - before;
+  const grown = (await buffersAlive()) - before;
   t.true(grown < 2 << 20, `${grown} bytes more in memory, of which 1 MiB is the sender's`);
   let received = 0;
   for (let bytes = await endpoint.read(soon()); bytes !== undefined; bytes = await endpoint.read(soon())) {

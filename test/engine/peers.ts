@@ -212,14 +212,26 @@ export async function settled(value: () => number, quietMs = 150): Promise<numbe
   return last;
 }
 
-/** Bytes of buffers alive, garbage not counted. */
-export function buffersAlive(): number {
-  collectGarbage();
-  return process.memoryUsage().arrayBuffers;
+/** Resolves when `value` is what it should become, or has stood still. */
+export async function settledAt(value: () => number, expected: number): Promise<void> {
+  for (let round = 0; round < 100 && value() !== expected; round++) await new Promise(setImmediate);
+  if (value() !== expected) await settled(value);
 }
 
-setFlagsFromString("--expose-gc");
-const collectGarbage = runInNewContext("gc") as () => void;
+const collectGarbage = (() => {
+  setFlagsFromString("--expose-gc");
+  return runInNewContext("gc") as () => void;
+})();
+
+/** Bytes of buffers alive, garbage not counted. */
+export async function buffersAlive(): Promise<number> {
+  // What one collection finds is freed aside, and counted as free by the next.
+  for (let round = 0; round < 3; round++) {
+    collectGarbage();
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  return process.memoryUsage().arrayBuffers;
+}
 
 /** A directory of its own for unix sockets. */
 export function socketDirectory(t: ExecutionContext): string {

@@ -1,0 +1,105 @@
+import { join } from "node:path";
+import test from "ava";
+import { deadlineIn } from "../../src/base/deadline.js";
+import { assertNothingLeft } from "../harness/leaks.js";
+import { engineUnderTest } from "./engines.js";
+import { hasIpv6, howLeft, listenOn, portOf, rawServer, socketDirectory, soon } from "./peers.js";
+import { deafListener } from "./deaf-listener.js";
+
+const transport = engineUnderTest();
+assertNothingLeft(test);
+
+test("a connection that was made knows its addresses and carries bytes both ways", async (t) => {
+  const server = await rawServer(t);
+  const endpoint = await transport.connect(server.address, soon()).connected;
+  t.teardown(() => endpoint.destroy());
+  const raw = await server.next();
+  t.deepEqual(endpoint.local, { family: "ipv4", address: "127.0.0.1", port: raw.remotePort as number });
+  t.deepEqual(endpoint.remote, { family: "ipv4", address: "127.0.0.1", port: raw.localPort as number });
+  raw.resume().once("data", (bytes) => raw.end(bytes));
+  endpoint.write(Buffer.from("echo"));
+  t.deepEqual(Buffer.from((await endpoint.read(soon())) ?? []).toString(), "echo");
+  t.is(await endpoint.hangup, "ended");
+});
+
+test("a port where nobody listens refuses", async (t) => {
+  const listener = await transport.listen({ address: { kind: "tcp", host: "127.0.0.1", port: 0 }, accept() {} });
+  await listener.close();
+  const address = { kind: "tcp", ip: "127.0.0.1", port: portOf(listener) } as const;
+  await t.throwsAsync(transport.connect(address, soon()).connected, { code: "connect_refused" });
+});
+
+test("an address that cannot be reached is unreachable", async (t) => {
+  const broadcast = { kind: "tcp", ip: "255.255.255.255", port: 9 } as const;
+  await t.throwsAsync(transport.connect(broadcast, soon()).connected, { code: "connect_unreachable" });
+});
+
+test("a name is not looked up", async (t) => {
+  const named = { kind: "tcp", ip: "localhost", port: 9 } as const;
+  await t.throwsAsync(transport.connect(named, soon()).connected, { code: "internal" });
+});
+
+const onLinux = process.platform === "linux" ? test : test.skip;
+onLinux("a listener with a full queue lets the deadline pass, and a connect under way can be cancelled", async (t) => {
+  const address = await deafListener(t);
+  const started = performance.now();
+  await t.throwsAsync(transport.connect(address, deadlineIn(100, "connect_timeout")).connected, {
+    code: "connect_timeout",
+  });
+  t.true(performance.now() - started >= 100, "not a moment too early");
+  const connecting = transport.connect(address, soon());
+  await new Promise(setImmediate);
+  connecting.cancel();
+  await t.throwsAsync(connecting.connected, { code: "closed_here" });
+  connecting.cancel();
+});
+
+test("a deadline that has passed already fails at once", async (t) => {
+  const address = { kind: "tcp", ip: "127.0.0.1", port: 9 } as const;
+  await t.throwsAsync(transport.connect(address, deadlineIn(-1, "connect_timeout")).connected, {
+    code: "connect_timeout",
+  });
+});
+
+test("cancelling at once harms nobody who does not wait", async (t) => {
+  const server = await rawServer(t);
+  transport.connect(server.address, soon()).cancel();
+  t.pass();
+});
+
+test("cancelling after the connect destroys the endpoint", async (t) => {
+  const server = await rawServer(t);
+  const connecting = transport.connect(server.address, soon());
+  const endpoint = await connecting.connected;
+  const left = howLeft(await server.next());
+  connecting.cancel();
+  t.is(await left, "ended");
+  t.is(await endpoint.hangup, "destroyed");
+});
+
+test("unix sockets connect, half-close and refuse", async (t) => {
+  const path = join(socketDirectory(t), "s");
+  await t.throwsAsync(transport.connect({ kind: "unix", path }, soon()).connected, { code: "connect_refused" });
+  const server = await rawServer(t, path);
+  const endpoint = await transport.connect({ kind: "unix", path }, soon()).connected;
+  t.teardown(() => endpoint.destroy());
+  t.deepEqual([endpoint.remote, endpoint.local], [{ family: "unix" }, { family: "unix" }]);
+  (await server.next()).end("bytes");
+  t.is(await endpoint.hangup, "ended");
+  t.is(Buffer.from((await endpoint.read(soon())) ?? []).toString(), "bytes");
+  t.is(await endpoint.read(soon()), undefined);
+  endpoint.reset();
+});
+
+const withIpv6 = hasIpv6 ? test : test.skip;
+withIpv6("IPv6 connects (needs ::1 on this machine)", async (t) => {
+  const listener = await listenOn(t, transport, (accepted) => accepted.end(Buffer.from("six")), {
+    kind: "tcp",
+    host: "::1",
+    port: 0,
+  });
+  const endpoint = await transport.connect({ kind: "tcp", ip: "::1", port: portOf(listener) }, soon()).connected;
+  t.teardown(() => endpoint.destroy());
+  t.is(Buffer.from((await endpoint.read(soon())) ?? []).toString(), "six");
+  t.like(endpoint.remote, { family: "ipv6", address: "::1" });
+});

@@ -1,0 +1,29 @@
+import { once } from "node:events";
+import { Worker } from "node:worker_threads";
+import type { ExecutionContext } from "ava";
+import type { ResolvedAddress } from "../../src/transport/transport.js";
+import { rawConnect } from "./peers.js";
+
+/** Listens in a thread, and then blocks that thread: nobody will ever accept. */
+const deafThread = `
+  const { createServer } = require("node:net");
+  const { parentPort } = require("node:worker_threads");
+  const server = createServer().listen({ port: 0, host: "127.0.0.1", backlog: 1 }, () => {
+    parentPort.postMessage(server.address().port);
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+  });
+`;
+
+/**
+ * An address that does not answer: a listener whose queue is full and never emptied. Linux drops further SYNs. A backlog
+ * of one holds two connections.
+ */
+export async function deafListener(t: ExecutionContext): Promise<ResolvedAddress> {
+  const thread = new Worker(deafThread, { eval: true });
+  t.teardown(async () => {
+    await thread.terminate();
+  });
+  const [port] = (await once(thread, "message")) as [number];
+  await Promise.all([0, 1].map(() => once(rawConnect(t, { port }), "connect")));
+  return { kind: "tcp", ip: "127.0.0.1", port };
+}
