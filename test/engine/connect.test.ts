@@ -2,9 +2,9 @@ import { join } from "node:path";
 import test from "ava";
 import { deadlineIn } from "../../src/base/deadline.js";
 import { assertNothingLeft } from "../harness/leaks.js";
+import { deafListener } from "./deaf-listener.js";
 import { engineUnderTest } from "./engines.js";
 import { hasIpv6, howLeft, listenOn, portOf, rawServer, socketDirectory, soon } from "./peers.js";
-import { deafListener } from "./deaf-listener.js";
 
 const transport = engineUnderTest();
 assertNothingLeft(test);
