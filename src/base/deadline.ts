@@ -24,3 +24,16 @@ export function sooner(a: Deadline, b: Deadline): Deadline {
 export function msLeft(deadline: Deadline, now: Now = monotonic): number {
   return Math.max(0, deadline.at - now());
 }
+
+/** Resolves when `work` has settled or the time is over, whichever comes first; rejects only where `work` does before. */
+export async function atMost(work: Promise<unknown>, ms: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const over = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms);
+  });
+  try {
+    await Promise.race([work, over]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
