@@ -28,6 +28,13 @@ const version = 1;
 const kindBytes = { claim: 1, park: 2 } as const satisfies Record<PrefaceKind, number>;
 const tokenOffset = prefaceBytes - tokenBytes;
 
+/** Whether bytes, however few, may be the start of a preface. */
+export function startsLikePreface(bytes: Uint8Array): boolean {
+  const seen = Math.min(bytes.length, 4);
+  for (let at = 0; at < seen; at++) if (bytes[at] !== ((magic >>> (24 - 8 * at)) & 0xff)) return false;
+  return true;
+}
+
 /** The token must have 32 bytes, as `createToken` makes it; another length throws `internal`. */
 export function encodePreface(preface: Preface): Uint8Array {
   if (preface.token.length !== tokenBytes) throw new ProxyError("internal", `a token has ${tokenBytes} bytes`);

@@ -5,7 +5,7 @@ import type { HelloRejection } from "./rejection.js";
 /** What a ClientHello says to a router. Nothing in it was verified: it is what the client claims. */
 export interface ClientHello {
   /** The name of `server_name` in lower case, one trailing dot dropped; absent where the client sent none. */
-  readonly serverName?: string;
+  readonly serverName?: string | undefined;
   /** What the client offers, in its order of preference, one character per byte (Latin-1); GREASE included. */
   readonly alpn: string[];
   /** `legacy_version`: 0x0303 for TLS 1.2 and 1.3. */

@@ -13,6 +13,8 @@ export interface PatternTable<T> {
   add(pattern: Pattern, value: T): boolean;
   /** False where the pattern does not have this value. */
   delete(pattern: Pattern, value: T): boolean;
+  /** Whether the pattern has a value. */
+  has(pattern: Pattern): boolean;
   /**
    * What matches `name`, as the reader gives it, from most to least specific: the name itself, then the longest suffix
    * with `*.` before `**.`, then `*`. Without a name only `*`. Costs a few look-ups per label, whatever the table's size.
@@ -55,6 +57,8 @@ export function createPatternTable<T>(): PatternTable<T> {
       if (entry.values.size === 0) entries.delete(pattern.name);
       return true;
     },
+
+    has: (pattern) => byKind[pattern.kind].has(pattern.name),
 
     lookup(name) {
       const found: PatternEntry<T>[] = [];
