@@ -1,0 +1,57 @@
+# `make` alone lists the targets. Needed: Node >= 20.19, npm, make, curl. Everything else is installed by these targets.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.SUFFIXES:
+
+TSC := node node_modules/typescript/bin/tsc
+N ?= 20000
+J ?= 25
+INSTALLED := node_modules/.installed
+GENERATED := src/mesh/generated/.made
+
+.PHONY: help build check test test-all demo run certs stress clean
+
+help: ## list the targets
+	@node scripts/list-targets.mjs Makefile
+
+$(INSTALLED): package.json package-lock.json
+	npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@echo installed > $@
+
+# The options must be those with which src/mesh/definition.ts loads the file.
+$(GENERATED): proto/mesh.proto $(INSTALLED)
+	node node_modules/@grpc/proto-loader/build/bin/proto-loader-gen-types.js --grpcLib=@grpc/grpc-js \
+	  --outDir=src/mesh/generated --longs=String --enums=String --oneofs --defaults --importFileExtension=.js proto/mesh.proto
+	@echo made > $@
+
+build: $(GENERATED) ## install what is missing, generate the mesh types, compile to dist/
+	@$(TSC) -p .
+
+check: build ## types, lint and format, import floors, dead code, package, settings reference
+	node node_modules/@biomejs/biome/bin/biome check .
+	node scripts/check-floors.mjs
+	node node_modules/knip/bin/knip.js
+	node node_modules/publint/src/cli.js --strict
+	node dist/scripts/settings-reference.js --check
+
+test: build certs ## all quick tests (under 4 minutes)
+	node dist/scripts/run-tests.js quick
+
+test-all: build certs ## all tests, also the long ones, on Node 20 and 24 (under 30 minutes)
+	node dist/scripts/run-tests.js all
+
+demo: build certs ## a request through the whole path: internal server, both proxies, curl; then everything is stopped
+	@node dist/examples/demo.js
+
+run: build certs ## the same three processes, kept up until Ctrl-C
+	@node dist/examples/demo.js --stay
+
+certs: build ## certificates for development in certs/ (what is there and valid is kept)
+	@node dist/scripts/make-certs.js
+
+stress: build certs ## N requests through the pair, J at once: make stress N=20000 J=25
+	@node dist/examples/demo.js --quiet -- sh examples/stress.sh $(N) $(J)
+
+clean: ## remove everything that was built (certificates stay)
+	rm -rf dist src/mesh/generated run coverage .cache

@@ -1,0 +1,71 @@
+import { isIP, type Socket } from "node:net";
+import { checkServerIdentity, connect, type SecureContext, type TLSSocket } from "node:tls";
+import { CallCredentials, ChannelCredentials } from "@grpc/grpc-js";
+
+type SecureConnector = ReturnType<ChannelCredentials["_createSecureConnector"]>;
+
+/**
+ * Channel credentials that make the TLS connection themselves. grpc-js derives both SNI and the name to check from its
+ * target; here the target is an address that was looked up before, the name to check is the host that the settings give,
+ * and an IP address is never sent as SNI (RFC 6066 §3). `connected` is told of the socket once the handshake is done.
+ */
+export class MeshCredentials extends ChannelCredentials {
+  constructor(
+    private readonly context: SecureContext,
+    /** The name, or IP address, that the server's certificate must bear. */
+    private readonly serverName: string,
+    private readonly handshakeTimeoutMs: number,
+    private readonly connected: (socket: TLSSocket) => void,
+  ) {
+    super();
+  }
+
+  override _isSecure(): boolean {
+    return true;
+  }
+
+  override _equals(other: ChannelCredentials): boolean {
+    return this === other;
+  }
+
+  override _createSecureConnector(
+    ...[, , callCredentials]: Parameters<ChannelCredentials["_createSecureConnector"]>
+  ): SecureConnector {
+    return {
+      connect: async (socket) => ({ socket: await this.handshake(socket), secure: true }),
+      waitForReady: () => Promise.resolve(),
+      getCallCredentials: () => callCredentials ?? CallCredentials.createEmpty(),
+      destroy() {},
+    };
+  }
+
+  private handshake(socket: Socket): Promise<TLSSocket> {
+    return new Promise((resolve, reject) => {
+      const tlsSocket = connect({
+        socket,
+        secureContext: this.context,
+        ...(isIP(this.serverName) === 0 ? { servername: this.serverName } : {}),
+        checkServerIdentity: (_host, certificate) => checkServerIdentity(this.serverName, certificate),
+        ALPNProtocols: ["h2"],
+      });
+      const fail = (error: Error) => {
+        clearTimeout(timer);
+        tlsSocket.destroy();
+        reject(error);
+      };
+      const timer = setTimeout(
+        () => fail(new Error(`no TLS handshake within ${this.handshakeTimeoutMs} ms`)),
+        this.handshakeTimeoutMs,
+      );
+      tlsSocket.once("error", fail);
+      tlsSocket.once("close", () => fail(new Error("the connection was closed during the TLS handshake")));
+      tlsSocket.once("secureConnect", () => {
+        clearTimeout(timer);
+        tlsSocket.removeAllListeners("close");
+        tlsSocket.removeListener("error", fail);
+        this.connected(tlsSocket);
+        resolve(tlsSocket);
+      });
+    });
+  }
+}

@@ -1,0 +1,15 @@
+import { fileURLToPath } from "node:url";
+import { loadPackageDefinition } from "@grpc/grpc-js";
+import { loadSync } from "@grpc/proto-loader";
+import type { ProtoGrpcType } from "./generated/mesh.js";
+
+// dist/src/mesh/definition.js -> the package's root. proto/ is part of the package.
+const protoPath = fileURLToPath(new URL("../../../proto/mesh.proto", import.meta.url));
+
+// The options must be those with which the types in generated/ were made (Makefile, target `build`).
+const definition = loadSync(protoPath, { longs: String, enums: String, oneofs: true, defaults: true });
+
+export const { Mesh } = (loadPackageDefinition(definition) as unknown as ProtoGrpcType).rendezvous.v1;
+
+/** The service's name in standard gRPC health checking. */
+export const meshServiceName = "rendezvous.v1.Mesh";

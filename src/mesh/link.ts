@@ -1,0 +1,19 @@
+/** One side's view of an Attach stream, with domain messages on it. */
+export interface MeshLink<Out> {
+  /** `ip:port` of the peer. */
+  readonly peer: string;
+  /** Queues a message. After the link has closed it is dropped. */
+  send(message: Out): void;
+  /** Messages queued and not yet given to the network. */
+  readonly backlog: number;
+  /** Ends the stream in order: what is queued is still sent. */
+  end(): void;
+  /** Ends it at once. */
+  destroy(): void;
+}
+
+/** What the owner of a link is told. `closed` comes exactly once, and nothing after it. */
+export interface MeshLinkEvents<In> {
+  received(message: In): void;
+  closed(why: string): void;
+}

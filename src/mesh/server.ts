@@ -1,0 +1,161 @@
+import type { TLSSocket } from "node:tls";
+import { Server, ServerCredentials, type ServerDuplexStream, status } from "@grpc/grpc-js";
+import { HealthImplementation } from "grpc-health-check";
+import type { Address } from "../base/address.js";
+import { messageOf, ProxyError } from "../base/errors.js";
+import type { ReasonCode } from "../base/reasons.js";
+import { createMeshAdmission } from "./admission.js";
+import type { MeshPem } from "./client.js";
+import { decodeFromPrivate, encodeFromPublic } from "./codec.js";
+import { Mesh, meshServiceName } from "./definition.js";
+import type { FromPrivate__Output } from "./generated/rendezvous/v1/FromPrivate.js";
+import type { FromPublic as WireFromPublic } from "./generated/rendezvous/v1/FromPublic.js";
+import type { MeshLink, MeshLinkEvents } from "./link.js";
+import type { FromPrivate, FromPublic } from "./messages.js";
+
+/** A connection that does not attach, or whose stream has ended, is closed after this time. */
+const maxIdleMs = 60_000;
+
+export interface MeshServerOptions {
+  readonly listen: readonly Address[];
+  readonly pem: MeshPem;
+  readonly keepalive: { readonly intervalMs: number; readonly timeoutMs: number };
+  /**
+   * A peer with a valid certificate (DER) opened a stream. Returns what is to be told of it, or the reason to refuse it.
+   * Nothing is received before this has returned.
+   */
+  readonly attach: (
+    link: MeshLink<FromPublic>,
+    certificate: Uint8Array,
+  ) => MeshLinkEvents<FromPrivate> | { readonly refused: ReasonCode; readonly detail: string };
+  readonly refused: (reason: ReasonCode, peer: string, detail: string) => void;
+}
+
+export interface MeshServer {
+  readonly addresses: readonly string[];
+  /** What gRPC health checking answers. */
+  setServing(serving: boolean): void;
+  /** Stops listening; the streams go on. */
+  stopListening(): void;
+  /** Ends everything at once. */
+  close(): Promise<void>;
+}
+
+/** Throws `address_in_use`, `address_unavailable`, or `settings_invalid` where the certificate cannot be used. */
+export async function startMeshServer(options: MeshServerOptions): Promise<MeshServer> {
+  const server = new Server({
+    "grpc.keepalive_time_ms": options.keepalive.intervalMs,
+    "grpc.keepalive_timeout_ms": options.keepalive.timeoutMs,
+    "grpc.keepalive_permit_without_calls": 1,
+    "grpc.max_connection_idle_ms": maxIdleMs,
+    "grpc.max_concurrent_streams": 8,
+  });
+  server.addService(Mesh.service, { Attach: (stream: AttachStream) => acceptStream(stream, options) });
+  const health = new HealthImplementation({ "": "SERVING", [meshServiceName]: "SERVING" });
+  health.addToServer(server);
+  // TLS is done by the time a connection is injected, hence "insecure".
+  const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+
+  const admission = createMeshAdmission({
+    pem: options.pem,
+    admitted: (socket: TLSSocket) => {
+      socket.on("error", () => socket.destroy());
+      injector.injectConnection(socket);
+    },
+    refused: options.refused,
+  });
+
+  const addresses: string[] = [];
+  try {
+    for (const address of options.listen) addresses.push(await admission.listen(address));
+  } catch (error) {
+    admission.stopListening();
+    server.forceShutdown();
+    throw error;
+  }
+
+  return {
+    addresses,
+    setServing(serving) {
+      health.setStatus("", serving ? "SERVING" : "NOT_SERVING");
+      health.setStatus(meshServiceName, serving ? "SERVING" : "NOT_SERVING");
+    },
+    stopListening: admission.stopListening,
+    async close() {
+      admission.stopListening();
+      injector.destroy();
+      server.forceShutdown();
+      await admission.closed();
+    },
+  };
+}
+
+type AttachStream = ServerDuplexStream<FromPrivate__Output, WireFromPublic>;
+
+function acceptStream(stream: AttachStream, options: MeshServerOptions): void {
+  const certificate = stream.getAuthContext().sslPeerCertificate?.raw;
+  if (certificate === undefined) {
+    fail(stream, status.UNAUTHENTICATED, "no client certificate");
+    return;
+  }
+  const link = serverLink(stream);
+  const attached = options.attach(link, certificate);
+  if ("refused" in attached) {
+    options.refused(attached.refused, stream.getPeer(), attached.detail);
+    fail(stream, status.UNAUTHENTICATED, attached.detail);
+    return;
+  }
+
+  let open = true;
+  const close = (why: string) => {
+    if (!open) return;
+    open = false;
+    attached.closed(why);
+  };
+  stream.on("data", (wire: FromPrivate__Output) => {
+    if (!open) return;
+    try {
+      const message = decodeFromPrivate(wire);
+      if (message !== undefined) attached.received(message);
+    } catch (error) {
+      if (!(error instanceof ProxyError)) throw error;
+      options.refused(error.code, stream.getPeer(), error.message);
+      fail(stream, status.INVALID_ARGUMENT, error.message);
+    }
+  });
+  stream.on("cancelled", () => close("the link was lost"));
+  stream.on("error", (error: Error) => close(messageOf(error)));
+  stream.on("end", () => {
+    link.end();
+    close("the private proxy ended the stream");
+  });
+  stream.on("close", () => close("the stream was closed"));
+}
+
+function serverLink(stream: AttachStream): MeshLink<FromPublic> {
+  let open = true;
+  return {
+    peer: stream.getPeer(),
+    get backlog() {
+      return stream.writableLength;
+    },
+    send(message) {
+      if (open && stream.writable) stream.write(encodeFromPublic(message));
+    },
+    end() {
+      if (!open) return;
+      open = false;
+      stream.end();
+    },
+    destroy() {
+      if (!open) return;
+      open = false;
+      fail(stream, status.ABORTED, "the session was ended");
+    },
+  };
+}
+
+/** grpc-js ends a server stream with a status when an error with `code` and `details` is emitted on it. */
+function fail(stream: AttachStream, code: status, details: string): void {
+  stream.emit("error", Object.assign(new Error(details), { code, details }));
+}
