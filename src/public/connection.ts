@@ -1,0 +1,162 @@
+import { type Deadline, deadlineIn, msLeft, sooner } from "../base/deadline.js";
+import { codeOf, ProxyError } from "../base/errors.js";
+import { encodeProxyV2 } from "../rendezvous/proxy-v2-encode.js";
+import { decodeVerdict } from "../rendezvous/verdict.js";
+import { type ClientHello, createHelloReader } from "../tls-sni/index.js";
+import type { Endpoint } from "../transport/endpoint.js";
+import type { ClientPlane } from "./data-plane.js";
+import type { LiveConnection } from "./live-connections.js";
+import type { Announcer } from "./names.js";
+
+/**
+ * The story of one client connection: read the ClientHello, find who announced the name, have the client fetched,
+ * splice. Owns `client`. Never rejects: whatever goes wrong becomes one reason code, in the one catch below, and the
+ * code becomes alert, counter and log line.
+ */
+export async function serveClient(client: Endpoint, plane: ClientPlane): Promise<void> {
+  const connection = plane.connections.open(client);
+  try {
+    const { hello, bytes } = await readHello(connection, plane);
+    connection.serverName = hello.serverName;
+    const { announcer, dialBack } = await rendezvous(connection, hello, bytes, plane);
+    await connection.splice(plane.splice(client, dialBack), announcer, bytes.length);
+  } catch (error) {
+    if (codeOf(error) === "internal") plane.fault(error);
+    connection.refuse(connection.gone ? "client_left" : codeOf(error));
+  }
+}
+
+interface HelloRead {
+  readonly hello: ClientHello;
+  /** All that was read of the client: the hello's records as they came, and what came with them. */
+  readonly bytes: Uint8Array;
+}
+
+/** Throws `hello_timeout`, `client_left`, or the reason for which the reader rejects. RFC 8446 §4.1.2. */
+async function readHello(connection: LiveConnection, plane: ClientPlane): Promise<HelloRead> {
+  const { helloTimeoutMs, maxHelloBytes } = plane.config;
+  const { client } = connection;
+  const deadline = deadlineIn(helloTimeoutMs, "hello_timeout");
+  const reader = createHelloReader({ maxHelloBytes });
+  plane.halfOpenHellos.add(client, () => connection.refuse("hello_crowded_out"));
+  try {
+    for (;;) {
+      const chunk = await client.read(deadline);
+      if (chunk === undefined) throw new ProxyError("client_left");
+      const result = reader.push(chunk);
+      if (result.status === "hello") return result;
+      if (result.status === "reject") throw new ProxyError(result.reason);
+    }
+  } finally {
+    plane.halfOpenHellos.delete(client);
+  }
+}
+
+interface Rendezvous {
+  readonly announcer: Announcer;
+  /** Its verdict has been read; the hello is on its way to the target. */
+  readonly dialBack: Endpoint;
+}
+
+/**
+ * Offers the client to one private proxy after another until one takes it. Throws a `server_name_...` code,
+ * `all_declined`, `nobody_answered`, `parking_full` or `client_left`.
+ */
+async function rendezvous(
+  connection: LiveConnection,
+  hello: ClientHello,
+  bytes: Uint8Array,
+  plane: ClientPlane,
+): Promise<Rendezvous> {
+  const deadline = deadlineIn(plane.config.deadlineMs, "nobody_answered");
+  const tried = new Set<string>();
+  let silent = false;
+  const leaveWaiting = plane.enterWaiting();
+  try {
+    for (;;) {
+      const announcer = await nextAnnouncer(connection, hello, tried, deadline, plane);
+      if (announcer === undefined) throw new ProxyError(silent ? "nobody_answered" : "all_declined");
+      const attempt = await offer(connection, hello, bytes, announcer, deadline, plane);
+      if (connection.gone) throw new ProxyError("client_left");
+      if (attempt.status === "taken") return { announcer, dialBack: attempt.dialBack };
+      // The hello may have reached a server, and early data must not be played to a second one (RFC 8446 §8).
+      if (attempt.status === "lost" && hello.earlyData) throw new ProxyError("nobody_answered");
+      silent ||= attempt.status !== "declined";
+      tried.add(announcer.session.session);
+    }
+  } finally {
+    leaveWaiting();
+  }
+}
+
+/** The next private proxy to ask; undefined when all were asked. Waits while a name that is missing may yet come. */
+async function nextAnnouncer(
+  connection: LiveConnection,
+  hello: ClientHello,
+  tried: ReadonlySet<string>,
+  deadline: Deadline,
+  plane: ClientPlane,
+): Promise<Announcer | undefined> {
+  for (;;) {
+    const match = plane.names.match(hello);
+    if (match.status === "announced") return plane.choose(match.announcers, tried);
+    if (match.status === "refused") throw new ProxyError(match.reason);
+    if (msLeft(deadline) === 0) throw new ProxyError(deadline.code);
+    await plane.hold(connection, hello.serverName, Math.min(match.until, deadline.at));
+    if (connection.gone) throw new ProxyError("client_left");
+  }
+}
+
+type Attempt =
+  | { readonly status: "taken"; readonly dialBack: Endpoint }
+  | { readonly status: "declined" }
+  /** Nobody came for the client: it is as it was. */
+  | { readonly status: "unanswered" }
+  /** The hello went out and no verdict came back. */
+  | { readonly status: "lost" };
+
+/** One attempt: park the client under a token, offer it, and give the hello to the dial-back that presents the token. */
+async function offer(
+  connection: LiveConnection,
+  hello: ClientHello,
+  bytes: Uint8Array,
+  announcer: Announcer,
+  overall: Deadline,
+  plane: ClientPlane,
+): Promise<Attempt> {
+  const deadline = sooner(deadlineIn(plane.config.attemptTimeoutMs, "nobody_answered"), overall);
+  const parked = plane.park(connection, hello, announcer, deadline);
+  connection.whenGone(() => parked.settle({ status: "abandoned" }));
+  const outcome = await parked.outcome;
+  if (outcome.status === "declined") return { status: "declined" };
+  if (outcome.status !== "claimed") {
+    if (outcome.status !== "sessionGone") plane.cancelOffer(announcer, parked);
+    return { status: "unanswered" };
+  }
+
+  const { dialBack } = outcome;
+  connection.whenGone(() => dialBack.destroy());
+  dialBack.write(Buffer.concat([proxyHeader(connection, announcer), bytes]));
+  try {
+    const first = await dialBack.read(deadline);
+    if (first === undefined || first.length === 0) throw new ProxyError("peer_ended");
+    if (first.length > 1) dialBack.unread(first.subarray(1));
+    if (decodeVerdict(first[0]!) === "taken") return { status: "taken", dialBack };
+    dialBack.destroy();
+    return { status: "declined" };
+  } catch {
+    dialBack.destroy();
+    return { status: "lost" };
+  }
+}
+
+/** What a dial-back reads first: who the client is, and for which announcement it comes. PROXY protocol v2, §2.2. */
+function proxyHeader({ id, client, serverName }: LiveConnection, { announcementId }: Announcer): Uint8Array {
+  return encodeProxyV2({
+    source: client.remote,
+    destination: client.local,
+    connectionId: id,
+    announcementId,
+    ...(serverName === undefined ? {} : { serverName }),
+  });
+}

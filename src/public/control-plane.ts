@@ -1,0 +1,255 @@
+import type { CounterTotals } from "../base/counters.js";
+import { monotonic } from "../base/deadline.js";
+import type { Log } from "../base/log.js";
+import type { Port } from "../base/port.js";
+import { type ReasonCode, reason } from "../base/reasons.js";
+import { signal } from "../base/signal.js";
+import { logResults } from "../mesh/log-results.js";
+import type { Offer } from "../mesh/messages.js";
+import type { MeshServerOptions } from "../mesh/server.js";
+import { maxUnansweredOffers } from "./balance.js";
+import { createGrants, type GrantStatement } from "./grants.js";
+import type {
+  ConnectionRecord,
+  FromPublicDataPlane,
+  OutgoingOffer,
+  PublicDataPlaneConfig,
+  ToPublicDataPlane,
+} from "./messages.js";
+import { createRegistry, maxNamesPerSession, type RegisteredName, type RegistryChange } from "./registry.js";
+import { createSessions, type Session } from "./sessions.js";
+
+/** Messages a session may leave unread before offers go to others. */
+const maxBacklog = 256;
+
+export interface PublicControlPlaneOptions {
+  readonly name: string;
+  readonly version: string;
+  readonly log: Log;
+  readonly port: Port<FromPublicDataPlane, ToPublicDataPlane>;
+  readonly grants: readonly GrantStatement[];
+  readonly config: Omit<PublicDataPlaneConfig, "grantedPatterns">;
+  readonly rendezvousEndpoints: readonly string[];
+  readonly pingIntervalMs: number;
+  readonly counters: () => CounterTotals;
+  /** Counts a refusal on the mesh. */
+  readonly refuse: (code: ReasonCode) => void;
+}
+
+/** Mesh, grants and registry of a public proxy. It decides; the data plane is told, and acts. */
+export interface PublicControlPlane {
+  /** For the mesh server. */
+  readonly mesh: Pick<MeshServerOptions, "attach" | "refused">;
+  attachments(): AttachmentStatus[];
+  announcements(): (RegisteredName & { readonly privateProxy: string })[];
+  reconfigure(grants: readonly GrantStatement[], config: Omit<PublicDataPlaneConfig, "grantedPatterns">): void;
+  readonly accepted: number;
+  readonly attached: number;
+  /** Tells every private proxy, then lets the data plane finish. Resolves when no connection is left. */
+  drain(): Promise<void>;
+  /** Cuts what is left. Resolves when the data plane has closed. */
+  close(): Promise<void>;
+}
+
+export interface AttachmentStatus {
+  readonly identity: string;
+  readonly name: string;
+  readonly instance: string;
+  readonly peer: string;
+  readonly since: string;
+  readonly rttMs: number | null;
+  readonly version: string;
+  readonly state: "attached" | "leaving";
+}
+
+export function createPublicControlPlane(options: PublicControlPlaneOptions): PublicControlPlane {
+  const { log, port } = options;
+  let grants = createGrants(options.grants);
+  const registry = createRegistry(grants);
+  const drained = signal();
+  const closed = signal();
+  let outbox = new Map<string, Offer[]>();
+
+  const sessions = createSessions({
+    pingIntervalMs: options.pingIntervalMs,
+    now: monotonic,
+    events: {
+      attached(session) {
+        const { identity, hello, link } = session;
+        port.post({
+          type: "attached",
+          session: { session: session.id, identity: identity.text, name: hello.name, ip: ipOf(link.peer) },
+        });
+        link.send({
+          type: "welcome",
+          welcome: {
+            protocolVersion: hello.protocolVersion,
+            nodeName: options.name,
+            sessionId: session.id,
+            rendezvousEndpoints: options.rendezvousEndpoints,
+            unansweredOffers: maxUnansweredOffers,
+            maxNames: maxNamesPerSession,
+            softwareVersion: options.version,
+          },
+        });
+        log.info({ ...who(session), version: hello.softwareVersion }, "private proxy attached");
+      },
+      received(session, message) {
+        switch (message.type) {
+          case "announce":
+            if (!session.leaving)
+              apply(registry.announce({ session: session.id, identity: session.identity }, message));
+            return;
+          case "withdraw":
+            apply(registry.withdraw(session.id, message.announcementId));
+            return;
+          case "offerReply":
+            port.post({ type: "declined", token: message.token, reason: message.reason });
+            return;
+          case "leaving":
+            session.leaving = true;
+            port.post({ type: "sessionLeaving", session: session.id });
+            apply(registry.drop(session.id));
+            log.info(who(session), "private proxy is leaving");
+            return;
+        }
+      },
+      detached(session, why) {
+        port.post({ type: "sessionGone", session: session.id, splices: "keep" });
+        apply(registry.drop(session.id));
+        log.info({ ...who(session), why }, "private proxy detached");
+      },
+      refused,
+    },
+  });
+
+  function refused(code: ReasonCode, peer: string, detail: string): void {
+    options.refuse(code);
+    log[reason(code).level]({ reason: code, peer, ...(detail === "" ? {} : { detail }) }, reason(code).means);
+  }
+
+  function apply(change: RegistryChange): void {
+    for (const { session, announcementId, patterns } of change.withdrawn) {
+      port.post({ type: "withdrawn", session, announcementId, patterns });
+    }
+    if (change.accepted.length > 0) port.post({ type: "announced", names: change.accepted });
+    for (const { session: id, announcementId, results } of change.results) {
+      const session = sessions.get(id);
+      if (session === undefined) continue;
+      session.link.send({ type: "announceResult", announcementId, results });
+      logResults(log, who(session), results);
+    }
+  }
+
+  /** Offers of one loop round leave together: one message costs a third of three. */
+  function enqueue({ session, ...offer }: OutgoingOffer): void {
+    const link = sessions.get(session)?.link;
+    if (link === undefined || link.backlog > maxBacklog) {
+      port.post({ type: "declined", token: offer.token, reason: "verdict_refused" });
+      return;
+    }
+    if (outbox.size === 0) setImmediate(flush);
+    const offers = outbox.get(session);
+    if (offers === undefined) outbox.set(session, [{ ...offer, endpoint: 0 }]);
+    else offers.push({ ...offer, endpoint: 0 });
+  }
+
+  function flush(): void {
+    const batches = outbox;
+    outbox = new Map();
+    for (const [session, offers] of batches) sessions.get(session)?.link.send({ type: "offers", offers });
+  }
+
+  function cancel(session: string, token: Uint8Array): void {
+    const queued = outbox.get(session);
+    const kept = queued?.filter((offer) => Buffer.compare(offer.token, token) !== 0);
+    if (queued !== undefined && kept !== undefined && kept.length < queued.length) outbox.set(session, kept);
+    else sessions.get(session)?.link.send({ type: "cancelOffer", token });
+  }
+
+  port.receive((message) => {
+    switch (message.type) {
+      case "offer":
+        return enqueue(message.offer);
+      case "cancel":
+        return cancel(message.session, message.token);
+      case "ended":
+        return logConnection(log, message.record);
+      case "dialBackRefused":
+        return log[reason(message.reason).level](
+          { reason: message.reason, peer: message.peer },
+          `dial-back refused: ${reason(message.reason).means}`,
+        );
+      case "starved":
+        return log.warn({ listener: message.listener, detail: message.detail }, `accepting ${message.state}`);
+      case "fault":
+        return log.error({ fault: message.message }, "a fault of this program");
+      case "drained":
+        return drained.settle();
+      case "closed":
+        return closed.settle();
+    }
+  });
+
+  function configure(config: Omit<PublicDataPlaneConfig, "grantedPatterns">): void {
+    port.post({ type: "configure", config: { ...config, grantedPatterns: grants.patterns } });
+  }
+  configure(options.config);
+
+  return {
+    mesh: { attach: (link, certificate) => sessions.accept(link, certificate), refused },
+    attachments: () =>
+      [...sessions.all()].map((session) => ({
+        identity: session.identity.text,
+        name: session.hello.name,
+        instance: session.hello.instance,
+        peer: session.link.peer,
+        since: session.attachedAt.toISOString(),
+        rttMs: session.rttMs === undefined ? null : Math.round(session.rttMs * 10) / 10,
+        version: session.hello.softwareVersion,
+        state: session.leaving ? "leaving" : "attached",
+      })),
+    announcements: () =>
+      registry.list().map((name) => ({ ...name, privateProxy: sessions.get(name.session)?.hello.name ?? "" })),
+    reconfigure(statements, config) {
+      grants = createGrants(statements);
+      apply(registry.regrant(grants));
+      configure(config);
+    },
+    get accepted() {
+      return registry.accepted;
+    },
+    get attached() {
+      return sessions.size;
+    },
+    async drain() {
+      for (const session of sessions.all()) session.link.send({ type: "drain" });
+      port.post({ type: "drain" });
+      await drained.settled;
+    },
+    async close() {
+      port.post({ type: "close" });
+      await closed.settled;
+      drained.settle();
+      sessions.close();
+      for (const session of sessions.all()) session.link.end();
+      port.close();
+    },
+  };
+}
+
+function who(session: Session) {
+  return { identity: session.identity.text, privateProxy: session.hello.name, peer: session.link.peer };
+}
+
+function logConnection(log: Log, { refused, ...record }: ConnectionRecord): void {
+  if (refused === undefined) log.info({ ...record }, "connection");
+  else log[reason(refused).level]({ ...record, reason: refused }, `connection refused: ${reason(refused).means}`);
+}
+
+/** The address without its port, IPv4-mapped ones as IPv4: as data planes see addresses. */
+function ipOf(peer: string): string {
+  const bracketed = /^\[(.*)\]:\d+$/.exec(peer);
+  const ip = bracketed?.[1] ?? peer.slice(0, peer.lastIndexOf(":"));
+  return ip.startsWith("::ffff:") && ip.includes(".") ? ip.slice("::ffff:".length) : ip;
+}

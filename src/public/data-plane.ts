@@ -1,0 +1,252 @@
+import type { Address } from "../base/address.js";
+import type { Counters } from "../base/counters.js";
+import { type Deadline, monotonic, msLeft } from "../base/deadline.js";
+import { messageOf, ProxyError } from "../base/errors.js";
+import { type HalfOpenSet, halfOpenSet } from "../base/half-open.js";
+import type { Port } from "../base/port.js";
+import type { ReasonCode } from "../base/reasons.js";
+import type { ClientHello } from "../tls-sni/index.js";
+import type { Endpoint, EndpointAddress, Splice } from "../transport/endpoint.js";
+import type { Listener, Transport } from "../transport/transport.js";
+import { leastConnections } from "./balance.js";
+import { serveClient } from "./connection.js";
+import { receiveDialBack } from "./dial-back.js";
+import { createLiveConnections, type LiveConnection, type LiveConnections } from "./live-connections.js";
+import type { FromPublicDataPlane, PublicDataPlaneConfig, ToPublicDataPlane } from "./messages.js";
+import { type Announcer, createNames, type Names } from "./names.js";
+import { createOffences, type Offences } from "./offences.js";
+import { type Claim, createParking, type ParkedClient } from "./parking.js";
+
+/** Unauthenticated dial-backs open at once: forty bytes each are awaited, so this bounds descriptors, not memory. */
+const maxHalfOpenDialBacks = 4096;
+
+/** What the story of a client needs of the data plane. */
+export interface ClientPlane {
+  readonly config: PublicDataPlaneConfig;
+  readonly names: Names;
+  readonly connections: LiveConnections;
+  readonly halfOpenHellos: HalfOpenSet<Endpoint>;
+  /** Counts a client among the waiting ones; returns the way out. Throws `parking_full`. */
+  enterWaiting(): () => void;
+  /** Resolves when a matching announcement came, `until` (monotonic ms) is reached, or the client is gone. */
+  hold(connection: LiveConnection, serverName: string | undefined, until: number): Promise<void>;
+  /** Whom to ask next, among those not yet tried. */
+  choose(announcers: readonly Announcer[], tried: ReadonlySet<string>): Announcer | undefined;
+  /** Parks the client and sends the offer. */
+  park(connection: LiveConnection, hello: ClientHello, announcer: Announcer, deadline: Deadline): ParkedClient;
+  cancelOffer(announcer: Announcer, parked: ParkedClient): void;
+  splice(client: Endpoint, dialBack: Endpoint): Splice;
+  fault(error: unknown): void;
+}
+
+/** What the story of a dial-back needs. */
+export interface DialBackPlane {
+  readonly config: PublicDataPlaneConfig;
+  readonly offences: Offences;
+  readonly halfOpenDialBacks: HalfOpenSet<Endpoint>;
+  claim(token: Uint8Array, dialBack: Endpoint): Claim;
+  dialBackRefused(reason: ReasonCode, ip: string): void;
+}
+
+export interface PublicDataPlaneOptions {
+  readonly transport: Transport;
+  readonly port: Port<ToPublicDataPlane, FromPublicDataPlane>;
+  readonly counters: Counters;
+  readonly config: PublicDataPlaneConfig;
+  readonly clientListen: readonly Address[];
+  readonly rendezvousListen: readonly Address[];
+  /** The first byte of this plane's tokens. */
+  readonly worker: number;
+}
+
+export interface PublicDataPlane {
+  readonly clientAddresses: readonly EndpointAddress[];
+  readonly rendezvousAddresses: readonly EndpointAddress[];
+}
+
+/**
+ * Composes listeners, stories, parking and the name replica, and obeys the control plane's messages. Resolves when it
+ * listens; throws `address_in_use` or `address_unavailable`, with nothing left open.
+ */
+export async function startPublicDataPlane(options: PublicDataPlaneOptions): Promise<PublicDataPlane> {
+  const { transport, port, counters } = options;
+  let config = options.config;
+  const names = createNames({ now: monotonic });
+  const parking = createParking({ worker: options.worker, now: monotonic });
+  const offences = createOffences();
+  const halfOpenHellos = halfOpenSet<Endpoint>(config.maxHalfOpenHellos);
+  const halfOpenDialBacks = halfOpenSet<Endpoint>(maxHalfOpenDialBacks);
+  const dialBacks = new Set<Endpoint>();
+  let waiting = 0;
+  const connections = createLiveConnections({
+    counters,
+    now: monotonic,
+    ended(record) {
+      if (config.reportConnections) port.post({ type: "ended", record });
+    },
+  });
+
+  const plane: ClientPlane & DialBackPlane = {
+    get config() {
+      return config;
+    },
+    names,
+    connections,
+    get halfOpenHellos() {
+      return halfOpenHellos;
+    },
+    halfOpenDialBacks,
+    offences,
+    enterWaiting() {
+      if (waiting >= config.maxParked) throw new ProxyError("parking_full");
+      waiting++;
+      return () => {
+        waiting--;
+      };
+    },
+    hold(connection, serverName, until) {
+      return new Promise((resolve) => {
+        const done = () => {
+          clearTimeout(timer);
+          forget();
+          resolve();
+        };
+        const forget = names.onAnnounced(serverName, done);
+        const timer = setTimeout(done, Math.max(0, until - monotonic()));
+        connection.whenGone(done);
+      });
+    },
+    choose: (announcers, tried) =>
+      leastConnections(announcers, tried, (session) => ({
+        spliced: connections.splicedTo(session),
+        unanswered: parking.waitingFor(session),
+      })),
+    park(connection, hello, announcer, deadline) {
+      const { session } = announcer.session;
+      const timeoutMs = msLeft(deadline);
+      const parked = parking.park({ session, timeoutMs });
+      port.post({
+        type: "offer",
+        offer: {
+          session,
+          token: parked.token,
+          announcementId: announcer.announcementId,
+          serverName: hello.serverName,
+          alpn: hello.alpn,
+          client: connection.clientAddress,
+          msLeft: Math.floor(timeoutMs),
+          connectionId: connection.id,
+        },
+      });
+      return parked;
+    },
+    cancelOffer({ session }, { token }) {
+      port.post({ type: "cancel", session: session.session, token });
+    },
+    splice: (client, dialBack) =>
+      transport.splice(client, dialBack, {
+        idleTimeoutMs: config.idleTimeoutMs,
+        halfClosedTimeoutMs: config.halfClosedTimeoutMs,
+        moved,
+      }),
+    fault: (error) =>
+      port.post({ type: "fault", message: error instanceof Error ? (error.stack ?? error.message) : messageOf(error) }),
+    claim: (token, dialBack) => parking.claim(token, dialBack),
+    dialBackRefused(reason, peer) {
+      counters.refuse(reason);
+      port.post({ type: "dialBackRefused", reason, peer });
+    },
+  };
+
+  function moved(direction: "ab" | "ba", bytes: number): void {
+    counters.add(direction === "ab" ? "bytesUp" : "bytesDown", bytes);
+  }
+
+  function acceptClient(client: Endpoint): void {
+    if (connections.size >= config.maxConnections) connections.open(client).refuse("connections_full");
+    else void serveClient(client, plane);
+  }
+
+  function acceptDialBack(dialBack: Endpoint): void {
+    // Known until it is claimed or refused, so that closing the plane leaves none behind.
+    dialBacks.add(dialBack);
+    void receiveDialBack(dialBack, plane).finally(() => dialBacks.delete(dialBack));
+  }
+
+  const clientListeners: Listener[] = [];
+  const rendezvousListeners: Listener[] = [];
+  const closeAll = (listeners: readonly Listener[]) => Promise.all(listeners.map((listener) => listener.close()));
+
+  async function listen(
+    addresses: readonly Address[],
+    name: string,
+    accept: (endpoint: Endpoint) => void,
+    into: Listener[],
+  ) {
+    for (const address of addresses) {
+      const starved = (state: "paused" | "resumed", detail: string) =>
+        port.post({ type: "starved", listener: name, state, detail });
+      into.push(await transport.listen({ address, accept, starved }));
+    }
+  }
+  try {
+    await listen(options.rendezvousListen, "rendezvous.listen", acceptDialBack, rendezvousListeners);
+    await listen(options.clientListen, "tls.listen", acceptClient, clientListeners);
+  } catch (error) {
+    await closeAll([...clientListeners, ...rendezvousListeners]);
+    throw error;
+  }
+
+  async function close(): Promise<void> {
+    const closed = closeAll([...clientListeners, ...rendezvousListeners]);
+    connections.cutAll();
+    parking.close();
+    for (const dialBack of dialBacks) dialBack.destroy();
+    await Promise.all([closed, new Promise<void>((resolve) => connections.whenEmpty(resolve))]);
+    port.post({ type: "closed" });
+  }
+
+  names.configure(config);
+  port.receive((message) => {
+    switch (message.type) {
+      case "configure":
+        config = message.config;
+        names.configure(config);
+        return;
+      case "attached":
+        names.attached(message.session);
+        offences.attached(message.session.session, message.session.ip);
+        return;
+      case "announced":
+        for (const announced of message.names) names.announced(announced);
+        return;
+      case "withdrawn":
+        names.withdrawn(message.session, message.announcementId, message.patterns);
+        return;
+      case "sessionLeaving":
+        names.sessionLeft(message.session);
+        return;
+      case "sessionGone":
+        names.sessionGone(message.session);
+        offences.detached(message.session);
+        parking.sessionGone(message.session);
+        if (message.splices === "cut") connections.cutSession(message.session);
+        return;
+      case "declined":
+        parking.decline(message.token, message.reason);
+        return;
+      case "drain":
+        void closeAll(clientListeners);
+        connections.whenEmpty(() => port.post({ type: "drained" }));
+        return;
+      case "close":
+        void close();
+        return;
+    }
+  });
+
+  return {
+    clientAddresses: clientListeners.map((listener) => listener.address),
+    rendezvousAddresses: rendezvousListeners.map((listener) => listener.address),
+  };
+}

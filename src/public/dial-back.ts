@@ -1,0 +1,60 @@
+import { type Deadline, deadlineIn } from "../base/deadline.js";
+import { codeOf, ProxyError } from "../base/errors.js";
+import type { ReasonCode } from "../base/reasons.js";
+import { decodePreface, prefaceBytes, startsLikePreface } from "../rendezvous/preface.js";
+import type { Endpoint } from "../transport/endpoint.js";
+import type { DialBackPlane } from "./data-plane.js";
+
+/**
+ * The story of one dial-back: read the preface, give the connection to the client that waits under its token. Owns
+ * `dialBack` until it is claimed. What is not right is closed without an answer and counted.
+ */
+export async function receiveDialBack(dialBack: Endpoint, plane: DialBackPlane): Promise<void> {
+  const ip = dialBack.remote.family === "unix" ? "unix" : dialBack.remote.address;
+  const refuse = (reason: ReasonCode) => {
+    dialBack.destroy();
+    plane.dialBackRefused(reason, ip);
+  };
+  if (!plane.offences.tolerates(ip)) return refuse("rendezvous_rate_limited");
+  let crowdedOut = false;
+  plane.halfOpenDialBacks.add(dialBack, () => {
+    crowdedOut = true;
+    dialBack.destroy();
+  });
+  try {
+    const preface = await readPreface(dialBack, deadlineIn(plane.config.prefaceTimeoutMs, "preface_timeout"));
+    // Nobody is granted tokens for the pool, so a preface of that kind carries somebody else's.
+    if (preface.kind !== "claim") throw new ProxyError("token_misplaced");
+    const claim = plane.claim(preface.token, dialBack);
+    if (claim.status === "refused") throw new ProxyError(claim.reason);
+  } catch (error) {
+    const reason = crowdedOut ? "rendezvous_crowded" : codeOf(error);
+    if (offensive.has(reason)) plane.offences.note(ip);
+    refuse(reason);
+  } finally {
+    plane.halfOpenDialBacks.delete(dialBack);
+  }
+}
+
+/** A late token is not among them: an honest private proxy must not be punished for a client that left. */
+const offensive: ReadonlySet<ReasonCode> = new Set([
+  "preface_malformed",
+  "token_unknown",
+  "token_misplaced",
+  "preface_timeout",
+]);
+
+/** Reads exactly the preface; what follows it stays unread. Throws `preface_malformed`, `preface_timeout`, `peer_...`. */
+async function readPreface(dialBack: Endpoint, deadline: Deadline) {
+  let bytes: Uint8Array = new Uint8Array(0);
+  while (bytes.length < prefaceBytes) {
+    const chunk = await dialBack.read(deadline);
+    if (chunk === undefined) throw new ProxyError(bytes.length === 0 ? "peer_ended" : "preface_malformed");
+    bytes = bytes.length === 0 ? chunk : Buffer.concat([bytes, chunk]);
+    if (!startsLikePreface(bytes)) throw new ProxyError("preface_malformed");
+  }
+  if (bytes.length > prefaceBytes) dialBack.unread(bytes.subarray(prefaceBytes));
+  const preface = decodePreface(bytes.subarray(0, prefaceBytes));
+  if (preface.status === "malformed") throw new ProxyError("preface_malformed");
+  return preface;
+}

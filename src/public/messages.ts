@@ -1,0 +1,104 @@
+import type { ReasonCode } from "../base/reasons.js";
+
+/**
+ * What control plane and data plane of a public proxy say to each other. Everything here survives a structured clone;
+ * the data plane knows no gRPC and no settings file, only this.
+ */
+
+/** One attached private proxy process, as the data plane needs to know it. */
+export interface SessionFacts {
+  readonly session: string;
+  readonly identity: string;
+  /** For people. */
+  readonly name: string;
+  /** IP address it attached from. */
+  readonly ip: string;
+}
+
+/** A name, or several, that a session serves. Patterns are canonical and granted. */
+export interface AnnouncedNames {
+  readonly session: string;
+  readonly announcementId: number;
+  readonly patterns: readonly string[];
+  readonly alpn: readonly string[];
+}
+
+export interface PublicDataPlaneConfig {
+  readonly helloTimeoutMs: number;
+  readonly maxHelloBytes: number;
+  readonly prefaceTimeoutMs: number;
+  readonly attemptTimeoutMs: number;
+  readonly deadlineMs: number;
+  readonly startupHoldMs: number;
+  readonly idleTimeoutMs: number;
+  readonly halfClosedTimeoutMs: number;
+  readonly maxConnections: number;
+  readonly maxParked: number;
+  readonly maxHalfOpenHellos: number;
+  /** Every pattern of every grant: a name under none of them is refused without waiting for anybody. */
+  readonly grantedPatterns: readonly string[];
+  readonly reportConnections: boolean;
+}
+
+export type ToPublicDataPlane =
+  | { readonly type: "configure"; readonly config: PublicDataPlaneConfig }
+  | { readonly type: "attached"; readonly session: SessionFacts }
+  | { readonly type: "announced"; readonly names: readonly AnnouncedNames[] }
+  | {
+      readonly type: "withdrawn";
+      readonly session: string;
+      readonly announcementId: number;
+      readonly patterns: readonly string[];
+    }
+  /** `keep`: its live splices go on; `cut`: they end now. */
+  | { readonly type: "sessionGone"; readonly session: string; readonly splices: "keep" | "cut" }
+  /** The session goes on, but takes no more offers: its names are free at once. */
+  | { readonly type: "sessionLeaving"; readonly session: string }
+  | { readonly type: "declined"; readonly token: Uint8Array; readonly reason: ReasonCode }
+  /** Stop accepting clients; `drained` follows when the last connection has ended. */
+  | { readonly type: "drain" }
+  /** Cut everything; `closed` follows. */
+  | { readonly type: "close" };
+
+/** An offer for one session, to be sent over the mesh. */
+export interface OutgoingOffer {
+  readonly session: string;
+  readonly token: Uint8Array;
+  readonly announcementId: number;
+  readonly serverName: string | undefined;
+  readonly alpn: readonly string[];
+  readonly client: string;
+  readonly msLeft: number;
+  readonly connectionId: string;
+}
+
+/** One client connection, at its end. */
+export interface ConnectionRecord {
+  readonly connection: string;
+  readonly serverName: string | undefined;
+  readonly client: string;
+  /** The private proxy that served it: its identity and its name. */
+  readonly peer: string | undefined;
+  readonly bytesUp: number;
+  readonly bytesDown: number;
+  /** Who ended it, or why it was not served. */
+  readonly endedBy: string;
+  /** The code, where it was not served. */
+  readonly refused: ReasonCode | undefined;
+  readonly ms: number;
+}
+
+export type FromPublicDataPlane =
+  | { readonly type: "offer"; readonly offer: OutgoingOffer }
+  | { readonly type: "cancel"; readonly session: string; readonly token: Uint8Array }
+  | { readonly type: "ended"; readonly record: ConnectionRecord }
+  | { readonly type: "dialBackRefused"; readonly reason: ReasonCode; readonly peer: string }
+  | {
+      readonly type: "starved";
+      readonly listener: string;
+      readonly state: "paused" | "resumed";
+      readonly detail: string;
+    }
+  | { readonly type: "fault"; readonly message: string }
+  | { readonly type: "drained" }
+  | { readonly type: "closed" };

@@ -1,0 +1,199 @@
+import {
+  createPatternTable,
+  type Pattern,
+  type PatternTable,
+  parsePattern,
+  patternMatches,
+  preferAlpn,
+} from "../tls-sni/index.js";
+import type { AnnouncedNames, SessionFacts } from "./messages.js";
+
+/** Somebody who serves a name now. */
+export interface Announcer {
+  readonly session: SessionFacts;
+  readonly announcementId: number;
+  readonly alpn: readonly string[];
+}
+
+/** Whom a hello may be offered to: those of the most specific pattern at which somebody fits. */
+export type Match =
+  | { readonly status: "announced"; readonly announcers: readonly Announcer[] }
+  /** Nobody serves it now, but somebody may in a moment: wait until then. */
+  | { readonly status: "hold"; readonly until: number }
+  | {
+      readonly status: "refused";
+      readonly reason: "server_name_missing" | "server_name_not_granted" | "server_name_not_announced";
+    };
+
+interface Departure {
+  readonly pattern: Pattern;
+  readonly at: number;
+}
+
+/** The data plane's replica of who announced what, so that matching a client asks nobody. */
+export interface Names {
+  match(hello: { readonly serverName?: string | undefined; readonly alpn: readonly string[] }): Match;
+  /** Calls `wake` once when an announcement that matches comes, and forgets it; returns the way to forget it sooner. */
+  onAnnounced(serverName: string | undefined, wake: () => void): () => void;
+  configure(config: { grantedPatterns: readonly string[]; startupHoldMs: number }): void;
+  attached(session: SessionFacts): void;
+  announced(names: AnnouncedNames): void;
+  withdrawn(session: string, announcementId: number, patterns: readonly string[]): void;
+  /** Everything the session announced is gone; its names are held for a while, since it may come back. */
+  sessionLeft(session: string): void;
+  sessionGone(session: string): void;
+  readonly size: number;
+}
+
+export function createNames(options: { now: () => number }): Names {
+  const { now } = options;
+  const startedAt = now();
+  const table = createPatternTable<Announcer>();
+  const sessions = new Map<
+    string,
+    { facts: SessionFacts; announcements: Map<number, { announcer: Announcer; patterns: Pattern[] }> }
+  >();
+  /** Patterns whose last announcer left, and when; kept for as long as a client may be held for them. */
+  const departed = new Map<string, Departure>();
+  const departedTable = createPatternTable<Departure>();
+  let granted: PatternTable<true> = createPatternTable<true>();
+  let startupHoldMs = 0;
+  const waiting = new Map<string | undefined, Set<() => void>>();
+
+  function holdUntil(serverName: string | undefined): number {
+    let until = startedAt + startupHoldMs;
+    for (const { values } of departedTable.lookup(serverName)) {
+      for (const { at } of values) until = Math.max(until, at + startupHoldMs);
+    }
+    return until;
+  }
+
+  function wakeFor(pattern: Pattern): void {
+    for (const [serverName, wakers] of [...waiting]) {
+      if (!patternMatches(pattern, serverName)) continue;
+      waiting.delete(serverName);
+      for (const wake of wakers) wake();
+    }
+  }
+
+  /** The map is in the order of departure, so the expired ones stand in front. */
+  function forgetExpired(): void {
+    const oldest = now() - startupHoldMs;
+    for (const departure of departed.values()) {
+      if (departure.at > oldest) return;
+      forgetDeparture(departure.pattern);
+    }
+  }
+
+  function forgetDeparture(pattern: Pattern): void {
+    const departure = departed.get(pattern.text);
+    if (departure === undefined) return;
+    departed.delete(pattern.text);
+    departedTable.delete(pattern, departure);
+  }
+
+  function rememberDeparture(pattern: Pattern): void {
+    forgetDeparture(pattern);
+    const departure = { pattern, at: now() };
+    departed.set(pattern.text, departure);
+    departedTable.add(pattern, departure);
+  }
+
+  function drop(session: string): void {
+    const known = sessions.get(session);
+    if (known === undefined) return;
+    forgetExpired();
+    for (const { announcer, patterns } of known.announcements.values()) {
+      for (const pattern of patterns) {
+        table.delete(pattern, announcer);
+        if (!table.has(pattern)) rememberDeparture(pattern);
+      }
+    }
+    known.announcements.clear();
+  }
+
+  return {
+    match({ serverName, alpn }) {
+      for (const { values } of table.lookup(serverName)) {
+        const announcers = preferAlpn(values, alpn);
+        if (announcers.length > 0) return { status: "announced", announcers };
+      }
+      const isGranted = granted.lookup(serverName).length > 0;
+      if (!isGranted)
+        return {
+          status: "refused",
+          reason: serverName === undefined ? "server_name_missing" : "server_name_not_granted",
+        };
+      const until = holdUntil(serverName);
+      if (until > now()) return { status: "hold", until };
+      return {
+        status: "refused",
+        reason: serverName === undefined ? "server_name_missing" : "server_name_not_announced",
+      };
+    },
+
+    onAnnounced(serverName, wake) {
+      const wakers = waiting.get(serverName) ?? new Set();
+      wakers.add(wake);
+      waiting.set(serverName, wakers);
+      return () => {
+        wakers.delete(wake);
+        if (wakers.size === 0 && waiting.get(serverName) === wakers) waiting.delete(serverName);
+      };
+    },
+
+    configure(config) {
+      startupHoldMs = config.startupHoldMs;
+      granted = createPatternTable();
+      for (const text of config.grantedPatterns) granted.add(patternOf(text), true);
+    },
+
+    attached(facts) {
+      sessions.set(facts.session, { facts, announcements: new Map() });
+    },
+
+    announced({ session, announcementId, patterns: texts, alpn }) {
+      const known = sessions.get(session);
+      if (known === undefined) return;
+      const entry = known.announcements.get(announcementId) ?? {
+        announcer: { session: known.facts, announcementId, alpn },
+        patterns: [],
+      };
+      known.announcements.set(announcementId, entry);
+      for (const text of texts) {
+        const pattern = patternOf(text);
+        entry.patterns.push(pattern);
+        table.add(pattern, entry.announcer);
+        forgetDeparture(pattern);
+        if (waiting.size > 0) wakeFor(pattern);
+      }
+    },
+
+    withdrawn(session, announcementId, texts) {
+      const entry = sessions.get(session)?.announcements.get(announcementId);
+      if (entry === undefined) return;
+      const gone = new Set(texts);
+      for (const pattern of entry.patterns) if (gone.has(pattern.text)) table.delete(pattern, entry.announcer);
+      entry.patterns = entry.patterns.filter((pattern) => !gone.has(pattern.text));
+      if (entry.patterns.length === 0) sessions.get(session)?.announcements.delete(announcementId);
+    },
+
+    sessionLeft: drop,
+
+    sessionGone(session) {
+      drop(session);
+      sessions.delete(session);
+    },
+
+    get size() {
+      return table.size;
+    },
+  };
+}
+
+/** The control plane sends canonical patterns only. */
+function patternOf(text: string): Pattern {
+  const parsed = parsePattern(text);
+  if (parsed.status === "invalid") throw new Error(`not a canonical server-name pattern: ${text}`);
+  return parsed.pattern;
+}

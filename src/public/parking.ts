@@ -1,0 +1,121 @@
+import type { ReasonCode } from "../base/reasons.js";
+import { createToken, tokenDigest } from "../rendezvous/token.js";
+import type { Endpoint } from "../transport/endpoint.js";
+
+/** How long a dead token is remembered, so that a dial-back that comes too late is not taken for an attack. */
+const lateMs = 60_000;
+const maxLate = 20_000;
+
+/** What became of one attempt to have a client fetched. */
+export type ParkOutcome =
+  /** The dial-back is the parker's from here on. */
+  | { readonly status: "claimed"; readonly dialBack: Endpoint }
+  | { readonly status: "declined"; readonly reason: ReasonCode }
+  | { readonly status: "sessionGone" }
+  | { readonly status: "timedOut" }
+  /** The client left, or the connection was ended from here. */
+  | { readonly status: "abandoned" };
+
+/** A client that waits for its dial-back. Token, timer and map entry live and die together. */
+export interface ParkedClient {
+  readonly token: Uint8Array;
+  readonly outcome: Promise<ParkOutcome>;
+  /** The first outcome counts; later ones are dropped. */
+  settle(outcome: ParkOutcome): void;
+}
+
+export type Claim = { readonly status: "claimed" } | { readonly status: "refused"; readonly reason: ReasonCode };
+
+export interface Parking {
+  park(options: { session: string; timeoutMs: number }): ParkedClient;
+  /** Gives the dial-back to whoever waits under the token. Refused: the dial-back is still the caller's. */
+  claim(token: Uint8Array, dialBack: Endpoint): Claim;
+  decline(token: Uint8Array, reason: ReasonCode): void;
+  sessionGone(session: string): void;
+  /** Clients that wait for this session's answer. */
+  waitingFor(session: string): number;
+  readonly size: number;
+  /** Forgets the late tokens; every parked client is abandoned. */
+  close(): void;
+}
+
+/** Tokens are looked up by digest, so that the time a lookup takes tells nothing about them (and none is kept in clear). */
+export function createParking(options: { worker: number; now: () => number }): Parking {
+  const { worker, now } = options;
+  const parked = new Map<string, ParkedClient & { readonly session: string; give(dialBack: Endpoint): void }>();
+  const bySession = new Map<string, Set<ParkedClient>>();
+  const late = new Map<string, number>();
+
+  function remember(digest: string): void {
+    const oldest = now() - lateMs;
+    for (const [candidate, diedAt] of late) {
+      if (diedAt > oldest && late.size < maxLate) break;
+      late.delete(candidate);
+    }
+    late.set(digest, now());
+  }
+
+  return {
+    park({ session, timeoutMs }) {
+      const token = createToken(worker);
+      const digest = tokenDigest(token);
+      let resolve!: (outcome: ParkOutcome) => void;
+      const outcome = new Promise<ParkOutcome>((done) => {
+        resolve = done;
+      });
+      const settle = (result: ParkOutcome) => {
+        if (!parked.delete(digest)) return;
+        clearTimeout(timer);
+        const siblings = bySession.get(session);
+        siblings?.delete(client);
+        if (siblings?.size === 0) bySession.delete(session);
+        remember(digest);
+        resolve(result);
+      };
+      const timer = setTimeout(settle, timeoutMs, { status: "timedOut" });
+      const client = {
+        token,
+        session,
+        outcome,
+        settle,
+        give: (dialBack: Endpoint) => settle({ status: "claimed", dialBack }),
+      };
+      parked.set(digest, client);
+      const siblings = bySession.get(session);
+      if (siblings === undefined) bySession.set(session, new Set([client]));
+      else siblings.add(client);
+      return client;
+    },
+
+    claim(token, dialBack) {
+      const digest = tokenDigest(token);
+      const client = parked.get(digest);
+      if (client !== undefined) {
+        client.give(dialBack);
+        return { status: "claimed" };
+      }
+      const diedAt = late.get(digest);
+      const isLate = diedAt !== undefined && diedAt > now() - lateMs;
+      return { status: "refused", reason: isLate ? "token_late" : "token_unknown" };
+    },
+
+    decline(token, reason) {
+      parked.get(tokenDigest(token))?.settle({ status: "declined", reason });
+    },
+
+    sessionGone(session) {
+      for (const client of [...(bySession.get(session) ?? [])]) client.settle({ status: "sessionGone" });
+    },
+
+    waitingFor: (session) => bySession.get(session)?.size ?? 0,
+
+    get size() {
+      return parked.size;
+    },
+
+    close() {
+      for (const client of [...parked.values()]) client.settle({ status: "abandoned" });
+      late.clear();
+    },
+  };
+}

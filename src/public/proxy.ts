@@ -1,0 +1,195 @@
+import { readFileSync } from "node:fs";
+import { createMetrics } from "../admin/metrics.js";
+import { type AdminServer, type CommandResult, startAdminServer } from "../admin/server.js";
+import type { Status } from "../admin/status.js";
+import { formatAddress } from "../base/address.js";
+import { createCounters, readCounters } from "../base/counters.js";
+import { atMost } from "../base/deadline.js";
+import type { Log } from "../base/log.js";
+import { inThreadPorts } from "../base/port.js";
+import { softwareVersion } from "../base/version.js";
+import { startMeshServer } from "../mesh/server.js";
+import type { PublicSettings } from "../settings/types.js";
+import type { EndpointAddress } from "../transport/endpoint.js";
+import { createNodeTransport } from "../transport/node/transport.js";
+import { createPublicControlPlane } from "./control-plane.js";
+import { startPublicDataPlane } from "./data-plane.js";
+import type { FromPublicDataPlane, PublicDataPlaneConfig, ToPublicDataPlane } from "./messages.js";
+
+export interface PublicProxyOptions {
+  readonly settings: PublicSettings;
+  readonly log: Log;
+  /** What `POST /reload` does. */
+  readonly reload?: () => Promise<CommandResult>;
+  /** Tests: every message between the planes goes through a structured clone. */
+  readonly cloneMessages?: boolean;
+}
+
+/** A running public proxy. */
+export interface PublicProxy {
+  readonly clientAddresses: readonly EndpointAddress[];
+  readonly rendezvousAddresses: readonly EndpointAddress[];
+  readonly meshAddresses: readonly string[];
+  readonly adminAddresses: readonly string[];
+  status(): Status;
+  /** Takes over grants, limits and time limits. Addresses and certificates stay as they were. */
+  reconfigure(settings: PublicSettings): void;
+  /** Stops accepting, lets live splices finish for up to `shutdown.graceMs`, ends. A second call ends at once. */
+  stop(): Promise<void>;
+}
+
+/** Joins the two planes, mesh and admin. Throws `address_in_use`, `address_unavailable`, `settings_invalid`; nothing stays open then. */
+export async function startPublicProxy(options: PublicProxyOptions): Promise<PublicProxy> {
+  const { log } = options;
+  let { settings } = options;
+  const dataCounters = createCounters();
+  const controlCounters = createCounters();
+  const counters = () => readCounters([dataCounters.buffer, controlCounters.buffer]);
+  const [controlPort, dataPort] = inThreadPorts<FromPublicDataPlane, ToPublicDataPlane>({
+    clone: options.cloneMessages === true,
+  });
+  const undo: (() => Promise<void>)[] = [];
+
+  try {
+    const dataPlane = await startPublicDataPlane({
+      transport: createNodeTransport(),
+      port: dataPort,
+      counters: dataCounters,
+      config: { ...dataPlaneConfig(settings), grantedPatterns: settings.grants.flatMap((grant) => grant.names) },
+      clientListen: settings.tls.listen,
+      rendezvousListen: settings.rendezvous.listen,
+      worker: 0,
+    });
+    const control = createPublicControlPlane({
+      name: settings.name,
+      version: softwareVersion,
+      log,
+      port: controlPort,
+      grants: settings.grants,
+      config: dataPlaneConfig(settings),
+      rendezvousEndpoints: advertised(settings, dataPlane.rendezvousAddresses),
+      pingIntervalMs: settings.mesh.keepalive.intervalMs,
+      counters,
+      refuse: (code) => controlCounters.refuse(code),
+    });
+    undo.push(() => control.close());
+    const mesh = await startMeshServer({
+      listen: settings.mesh.listen,
+      pem: {
+        certificate: readFileSync(settings.mesh.certificate),
+        key: readFileSync(settings.mesh.key),
+        ca: readFileSync(settings.mesh.ca),
+      },
+      keepalive: settings.mesh.keepalive,
+      ...control.mesh,
+    });
+    undo.push(() => mesh.close());
+
+    const startedAt = new Date();
+    let state: "serving" | "draining" | "stopped" = "serving";
+    const status = (): Status => {
+      const { opened, closed, bytesUp, bytesDown, refused } = counters();
+      return {
+        version: 1,
+        role: "public",
+        name: settings.name,
+        ready: state === "serving",
+        attachments: control.attachments().map((attachment) => ({ ...attachment })),
+        announcements: control.announcements().map((announcement) => ({ ...announcement })),
+        connections: { opened, closed, live: opened - closed },
+        bytes: { up: bytesUp, down: bytesDown },
+        refused,
+        software: softwareVersion,
+        startedAt: startedAt.toISOString(),
+        listening,
+      };
+    };
+    const metrics = createMetrics({
+      counters,
+      attachments: () => control.attached,
+      announcements: () => control.accepted,
+      pooledDialBacks: () => 0,
+    });
+    const admin: AdminServer = await startAdminServer({
+      ...settings.admin,
+      endpoints: {
+        ready: () => state === "serving",
+        status,
+        metrics: () => metrics.expose(),
+        commands: options.reload === undefined ? {} : { "/reload": options.reload },
+      },
+    });
+    undo.push(() => admin.close());
+
+    const listening = {
+      tls: dataPlane.clientAddresses.map(addressText),
+      rendezvous: dataPlane.rendezvousAddresses.map(addressText),
+      mesh: mesh.addresses,
+      admin: admin.addresses,
+    };
+    log.info({ listening, version: softwareVersion }, "public proxy is ready");
+
+    async function end(): Promise<void> {
+      if (state === "stopped") return;
+      state = "stopped";
+      for (const step of undo.reverse()) await step();
+      log.info({}, "public proxy has stopped");
+    }
+
+    return {
+      clientAddresses: dataPlane.clientAddresses,
+      rendezvousAddresses: dataPlane.rendezvousAddresses,
+      meshAddresses: mesh.addresses,
+      adminAddresses: admin.addresses,
+      status,
+      reconfigure(next) {
+        settings = next;
+        log.setLevel(next.log.level);
+        control.reconfigure(next.grants, dataPlaneConfig(next));
+      },
+      async stop() {
+        if (state !== "serving") return end();
+        state = "draining";
+        mesh.setServing(false);
+        const { live } = status().connections;
+        log.info({ live, graceMs: settings.shutdown.graceMs }, "public proxy is stopping");
+        mesh.stopListening();
+        await atMost(control.drain(), settings.shutdown.graceMs);
+        await end();
+      },
+    };
+  } catch (error) {
+    if (undo.length === 0) dataPort.close();
+    for (const step of undo.reverse()) await step();
+    throw error;
+  }
+}
+
+function dataPlaneConfig(settings: PublicSettings): Omit<PublicDataPlaneConfig, "grantedPatterns"> {
+  const { tls, rendezvous, splice, limits, log } = settings;
+  return {
+    helloTimeoutMs: tls.helloTimeoutMs,
+    maxHelloBytes: tls.maxHelloBytes,
+    prefaceTimeoutMs: rendezvous.prefaceTimeoutMs,
+    attemptTimeoutMs: rendezvous.attemptTimeoutMs,
+    deadlineMs: rendezvous.deadlineMs,
+    startupHoldMs: rendezvous.startupHoldMs,
+    idleTimeoutMs: splice.idleTimeoutMs,
+    halfClosedTimeoutMs: splice.halfClosedTimeoutMs,
+    maxConnections: limits.connections,
+    maxParked: limits.parked,
+    maxHalfOpenHellos: limits.halfOpenHellos,
+    reportConnections: log.connections,
+  };
+}
+
+/** Without `advertise`, the ports that it listens on, at whatever host the private proxy dialled for the mesh. */
+function advertised(settings: PublicSettings, bound: readonly EndpointAddress[]): readonly string[] {
+  if (settings.rendezvous.advertise.length > 0) return settings.rendezvous.advertise;
+  return bound.flatMap((address) => (address.family === "unix" ? [] : [`:${address.port}`]));
+}
+
+function addressText(address: EndpointAddress): string {
+  if (address.family === "unix") return "unix";
+  return formatAddress({ kind: "tcp", host: address.address, port: address.port });
+}

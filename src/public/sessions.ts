@@ -1,0 +1,140 @@
+import { randomBytes } from "node:crypto";
+import type { ReasonCode } from "../base/reasons.js";
+import { type Identity, readIdentity } from "../certificates/identity.js";
+import type { MeshLink, MeshLinkEvents } from "../mesh/link.js";
+import { type FromPrivate, type FromPublic, type PrivateHello, protocolVersion } from "../mesh/messages.js";
+
+/** A stream must say who it is within this time. */
+const helloTimeoutMs = 5000;
+
+/** One attached private proxy process. */
+export interface Session {
+  readonly id: string;
+  readonly identity: Identity;
+  readonly hello: PrivateHello;
+  readonly link: MeshLink<FromPublic>;
+  readonly attachedAt: Date;
+  /** Round trip of the last ping, in milliseconds. */
+  rttMs: number | undefined;
+  leaving: boolean;
+}
+
+export interface SessionEvents {
+  attached(session: Session): void;
+  received(session: Session, message: Exclude<FromPrivate, { type: "hello" | "pong" }>): void;
+  detached(session: Session, why: string): void;
+  refused(reason: ReasonCode, peer: string, detail: string): void;
+}
+
+/**
+ * The sessions of a public proxy, keyed by (identity, instance): a reconnect replaces only its own ghost, at once; two
+ * processes of one identity stand side by side.
+ */
+export interface Sessions {
+  accept(
+    link: MeshLink<FromPublic>,
+    certificate: Uint8Array,
+  ): MeshLinkEvents<FromPrivate> | { readonly refused: ReasonCode; readonly detail: string };
+  get(id: string): Session | undefined;
+  all(): Iterable<Session>;
+  readonly size: number;
+  /** Stops pinging. Links are not touched. */
+  close(): void;
+}
+
+export function createSessions(options: {
+  pingIntervalMs: number;
+  events: SessionEvents;
+  now: () => number;
+}): Sessions {
+  const { events, now } = options;
+  const byId = new Map<string, Session>();
+  const byInstance = new Map<string, Session>();
+  const pings = new Map<string, { nonce: bigint; at: number }>();
+  let nonce = 0n;
+
+  const pinging = setInterval(() => {
+    for (const session of byId.values()) {
+      nonce++;
+      pings.set(session.id, { nonce, at: now() });
+      session.link.send({ type: "ping", nonce });
+    }
+  }, options.pingIntervalMs);
+  pinging.unref();
+
+  function detach(session: Session, why: string): void {
+    if (!byId.delete(session.id)) return;
+    pings.delete(session.id);
+    const key = instanceKey(session);
+    if (byInstance.get(key) === session) byInstance.delete(key);
+    events.detached(session, why);
+  }
+
+  function attach(link: MeshLink<FromPublic>, identity: Identity, hello: PrivateHello): Session {
+    const session: Session = {
+      id: randomBytes(16).toString("hex"),
+      identity,
+      hello,
+      link,
+      attachedAt: new Date(),
+      rttMs: undefined,
+      leaving: false,
+    };
+    const ghost = byInstance.get(instanceKey(session));
+    if (ghost !== undefined) {
+      detach(ghost, "the same instance attached again");
+      ghost.link.destroy();
+    }
+    byId.set(session.id, session);
+    byInstance.set(instanceKey(session), session);
+    events.attached(session);
+    return session;
+  }
+
+  return {
+    accept(link, certificate) {
+      const read = readIdentity(certificate);
+      if (read.status === "refused") return { refused: "mesh_identity_refused", detail: read.problem };
+      let session: Session | undefined;
+      const violate = (detail: string) => {
+        events.refused("mesh_protocol_violated", link.peer, detail);
+        link.destroy();
+      };
+      const timer = setTimeout(() => violate(`no hello within ${helloTimeoutMs} ms`), helloTimeoutMs);
+      return {
+        received(message) {
+          if (session === undefined) {
+            clearTimeout(timer);
+            if (message.type !== "hello") return violate("the first message is not a hello");
+            if (message.hello.protocolVersion !== protocolVersion) {
+              return violate(
+                `protocol version ${message.hello.protocolVersion} is not spoken here, ${protocolVersion} is`,
+              );
+            }
+            session = attach(link, read.identity, message.hello);
+            return;
+          }
+          if (!byId.has(session.id)) return;
+          if (message.type === "hello") return violate("a second hello");
+          if (message.type !== "pong") return events.received(session, message);
+          const ping = pings.get(session.id);
+          if (ping?.nonce === message.nonce) session.rttMs = now() - ping.at;
+        },
+        closed(why) {
+          clearTimeout(timer);
+          if (session !== undefined) detach(session, why);
+        },
+      };
+    },
+    get: (id) => byId.get(id),
+    all: () => byId.values(),
+    get size() {
+      return byId.size;
+    },
+    close: () => clearInterval(pinging),
+  };
+}
+
+function instanceKey({ identity, hello }: Pick<Session, "identity" | "hello">): string {
+  return `${identity.text} ${hello.instance}`;
+}
