@@ -1,0 +1,110 @@
+import { type Deadline, deadlineIn } from "../base/deadline.js";
+import { codeOf, ProxyError } from "../base/errors.js";
+import { encodePreface } from "../rendezvous/preface.js";
+import type { ProxyHeader } from "../rendezvous/proxy-header.js";
+import { decodeProxyHeader } from "../rendezvous/proxy-protocol.js";
+import { encodeVerdict, type Verdict } from "../rendezvous/verdict.js";
+import type { Endpoint } from "../transport/endpoint.js";
+import type { Connecting } from "../transport/transport.js";
+import type { RendezvousPlane } from "./data-plane.js";
+import type { LiveRendezvous } from "./live-rendezvous.js";
+import { targetHeader } from "./target-header.js";
+
+/**
+ * The story of one rendezvous: dial the target and the public proxy at the same time, present the token, give the
+ * verdict, splice. Never rejects: what goes wrong becomes one reason code, which the public proxy is told where it can
+ * still be told, and which is counted and logged here.
+ */
+export async function answerOffer(rendezvous: LiveRendezvous, plane: RendezvousPlane): Promise<void> {
+  const { offer } = rendezvous;
+  const deadline = deadlineIn(offer.msLeft, "offer_expired");
+  try {
+    const target = plane.targetOf(offer);
+    rendezvous.target = target.address;
+    // The target first: when the dial-back reaches the public proxy, the target should be there already.
+    const reaching = plane.connectTarget(target, deadline);
+    const dialling = plane.dialBack(rendezvous, deadline);
+    rendezvous.whenCancelled(() => {
+      reaching.cancel();
+      dialling.cancel();
+    });
+    const { dialBack, header } = await meetClient(rendezvous, dialling, reaching, deadline);
+    rendezvous.whenCancelled(() => {
+      reaching.cancel();
+      dialBack.destroy();
+    });
+    const connected = await giveVerdict(rendezvous, dialBack, header, reaching);
+    const head = targetHeader(target, header);
+    if (head !== undefined) connected.write(head);
+    await rendezvous.splice(plane.splice(dialBack, connected));
+  } catch (error) {
+    if (codeOf(error) === "internal") plane.fault(error);
+    rendezvous.refuse(error);
+  }
+}
+
+/** The client's side: a dial-back whose token was taken, and what the public proxy says of the client. */
+async function meetClient(
+  rendezvous: LiveRendezvous,
+  dialling: Connecting,
+  reaching: Connecting,
+  deadline: Deadline,
+): Promise<{ dialBack: Endpoint; header: ProxyHeader }> {
+  let dialBack: Endpoint | undefined;
+  try {
+    dialBack = await dialling.connected;
+    rendezvous.whenCancelled(() => {
+      reaching.cancel();
+      dialBack?.destroy();
+    });
+    dialBack.write(encodePreface({ kind: "claim", token: rendezvous.offer.token }));
+    return { dialBack, header: await readHeader(dialBack, deadline) };
+  } catch (error) {
+    dialBack?.destroy();
+    reaching.cancel();
+    throw error;
+  }
+}
+
+/**
+ * Waits for the target, and tells the public proxy in one byte what became of it, before anything else. Resolves with
+ * the target's endpoint; otherwise the dial-back is ended, the target given up, and the reason thrown.
+ */
+async function giveVerdict(
+  { offer }: LiveRendezvous,
+  dialBack: Endpoint,
+  header: ProxyHeader,
+  reaching: Connecting,
+): Promise<Endpoint> {
+  let verdict: Verdict = "target_unreachable";
+  try {
+    // The bytes on the dial-back count, not only the offer: a mix-up must not reach the wrong server.
+    if (header.announcementId !== offer.announcementId || header.serverName !== offer.serverName) {
+      verdict = "name_not_served";
+      throw new ProxyError(verdict, "the PROXY header on the dial-back is not for the offer that was answered");
+    }
+    const target = await reaching.connected;
+    dialBack.write(Uint8Array.of(encodeVerdict("taken")));
+    return target;
+  } catch (error) {
+    reaching.cancel();
+    dialBack.end(Uint8Array.of(encodeVerdict(verdict)));
+    throw error;
+  }
+}
+
+/** Reads the PROXY header; what follows it stays unread. Throws `header_invalid`, `offer_expired`, `offer_cancelled`. */
+async function readHeader(dialBack: Endpoint, deadline: Deadline): Promise<ProxyHeader> {
+  let bytes: Uint8Array = new Uint8Array(0);
+  for (;;) {
+    const chunk = await dialBack.read(deadline);
+    // The public proxy closes a dial-back whose token is dead: somebody else serves the client, or it has left.
+    if (chunk === undefined) throw new ProxyError("offer_cancelled");
+    bytes = bytes.length === 0 ? chunk : Buffer.concat([bytes, chunk]);
+    const decoded = decodeProxyHeader(bytes);
+    if (decoded.status === "malformed") throw new ProxyError("header_invalid", decoded.problem);
+    if (decoded.status === "more") continue;
+    if (decoded.length < bytes.length) dialBack.unread(bytes.subarray(decoded.length));
+    return decoded.header;
+  }
+}

@@ -1,0 +1,275 @@
+import { randomBytes } from "node:crypto";
+import type { SecureContext } from "node:tls";
+import type { Log } from "../base/log.js";
+import { lookupAll } from "../base/lookup.js";
+import type { Port } from "../base/port.js";
+import { reason } from "../base/reasons.js";
+import { signal } from "../base/signal.js";
+import { logResults } from "../mesh/log-results.js";
+import {
+  type DeclineReason,
+  type FromPublic,
+  type NameResult,
+  protocolVersion,
+  type Welcome,
+} from "../mesh/messages.js";
+import type { ResolvedAddress } from "../transport/transport.js";
+import { type Attachment, createAttachment } from "./attachment.js";
+import type { EndpointRules } from "./endpoint-rules.js";
+import type { FromPrivateDataPlane, PrivateDataPlaneConfig, RendezvousRecord, ToPrivateDataPlane } from "./messages.js";
+import { createTargetBook, type NumberedTarget, type TargetStatement } from "./target-book.js";
+
+export interface PrivateControlPlaneOptions {
+  readonly name: string;
+  readonly version: string;
+  readonly log: Log;
+  readonly port: Port<FromPrivateDataPlane, ToPrivateDataPlane>;
+  readonly publics: readonly { readonly host: string; readonly port: number }[];
+  readonly serverName: string;
+  readonly context: SecureContext;
+  readonly reconnect: { readonly minMs: number; readonly maxMs: number };
+  readonly keepalive: { readonly intervalMs: number; readonly timeoutMs: number };
+  readonly endpointRules: EndpointRules;
+  readonly targets: readonly TargetStatement[];
+}
+
+/** Attachments, announcements and endpoint rules of a private proxy. It decides; the data plane is told, and acts. */
+export interface PrivateControlPlane {
+  attachments(): AttachmentStatus[];
+  announcements(): AnnouncementStatus[];
+  readonly attached: number;
+  readonly accepted: number;
+  reconfigure(targets: readonly TargetStatement[], config: PrivateDataPlaneConfig): void;
+  /** Tells every public proxy that no more offers are wanted, then lets the data plane finish. */
+  drain(): Promise<void>;
+  /** Cuts what is left. Resolves when the data plane has closed and every session has ended. */
+  close(): Promise<void>;
+}
+
+export interface AttachmentStatus {
+  readonly publicProxy: string;
+  readonly state: Attachment["state"]["state"];
+  readonly nodeName: string | null;
+  readonly since: string | null;
+  readonly why: string | null;
+  readonly retryAt: string | null;
+}
+
+export interface AnnouncementStatus {
+  readonly name: string;
+  readonly target: string;
+  readonly alpn: readonly string[];
+  readonly publicProxy: string;
+  readonly status: NameResult["status"] | "pending";
+  readonly detail: string;
+}
+
+/** A public proxy and what it said of our announcements. */
+interface Public {
+  readonly address: string;
+  readonly attachment: Attachment;
+  /** By announcement id, then by name. */
+  readonly results: Map<number, Map<string, NameResult>>;
+}
+
+export function createPrivateControlPlane(options: PrivateControlPlaneOptions): PrivateControlPlane {
+  const { log, port } = options;
+  const drained = signal();
+  const closed = signal();
+  const instance = randomBytes(16).toString("hex");
+  const book = createTargetBook((targets) => port.post({ type: "targets", targets }));
+  book.replace(options.targets);
+  /** Which public proxy made the offers of a session: declines go back there. */
+  const bySession = new Map<string, Public>();
+
+  const publics: readonly Public[] = options.publics.map(({ host, port: meshPort }) => {
+    const address = host.includes(":") ? `[${host}]:${meshPort}` : `${host}:${meshPort}`;
+    const results: Public["results"] = new Map();
+    let failures = 0;
+    const attachment = createAttachment({
+      ...options,
+      host,
+      port: meshPort,
+      serverName: options.serverName === "" ? host : options.serverName,
+      hello: { protocolVersion, name: options.name, instance, softwareVersion: options.version },
+      events: {
+        attached(welcome, ip) {
+          failures = 0;
+          bySession.set(welcome.sessionId, publicProxy);
+          log.info({ publicProxy: address, node: welcome.nodeName, version: welcome.softwareVersion }, "attached");
+          void openRendezvous(publicProxy, welcome, { host, ip });
+        },
+        received: (message) => receive(publicProxy, message),
+        detached(welcome, why) {
+          bySession.delete(welcome.sessionId);
+          results.clear();
+          port.post({ type: "detached", session: welcome.sessionId });
+          log.warn({ publicProxy: address, why, reason: "mesh_lost" }, reason("mesh_lost").means);
+        },
+        failed(why, retryMs) {
+          // The first failure is news; that it goes on is not.
+          const level = failures++ === 0 ? "warn" : "debug";
+          log[level](
+            { publicProxy: address, why, retryMs: Math.round(retryMs), reason: "mesh_unreachable" },
+            "not attached, trying again",
+          );
+        },
+      },
+    });
+    const publicProxy: Public = { address, attachment, results };
+    return publicProxy;
+  });
+
+  /** Tells the data plane where this session's dial-backs may go, and only then announces: offers come after that. */
+  async function openRendezvous(
+    publicProxy: Public,
+    welcome: Welcome,
+    dialled: { host: string; ip: string },
+  ): Promise<void> {
+    const endpoints: (ResolvedAddress | undefined)[] = [];
+    const lookups: Promise<void>[] = [];
+    for (const [index, endpoint] of welcome.rendezvousEndpoints.entries()) {
+      const judged = options.endpointRules.judge(endpoint, dialled);
+      endpoints[index] = undefined;
+      if (judged.status === "refused") {
+        log.warn(
+          { publicProxy: publicProxy.address, endpoint, reason: "endpoint_refused", problem: judged.problem },
+          reason("endpoint_refused").means,
+        );
+        continue;
+      }
+      lookups.push(
+        lookupAll(judged.host).then(([ip]) => {
+          if (ip !== undefined) endpoints[index] = { kind: "tcp", ip, port: judged.port };
+        }),
+      );
+    }
+    await Promise.all(lookups);
+    if (!bySession.has(welcome.sessionId)) return;
+    port.post({ type: "attached", session: welcome.sessionId, publicProxy: publicProxy.address, endpoints });
+    for (const target of book.current) announce(publicProxy.attachment, target);
+  }
+
+  function announce(attachment: Attachment, { announcementId, names, alpn }: NumberedTarget): void {
+    attachment.send({ type: "announce", announcementId, names, alpn });
+  }
+
+  function receive(publicProxy: Public, message: Exclude<FromPublic, { type: "welcome" | "ping" }>): void {
+    const { attachment, address } = publicProxy;
+    switch (message.type) {
+      case "offers": {
+        const { state } = attachment;
+        if (state.state !== "attached") return;
+        port.post({ type: "offers", session: state.welcome.sessionId, offers: message.offers });
+        return;
+      }
+      case "cancelOffer":
+        return port.post({ type: "cancel", token: message.token });
+      case "announceResult": {
+        const results = publicProxy.results.get(message.announcementId) ?? new Map<string, NameResult>();
+        publicProxy.results.set(message.announcementId, results);
+        for (const result of message.results) results.set(result.name, result);
+        logResults(log, { publicProxy: address }, message.results);
+        return;
+      }
+      case "drain":
+        return log.info({ publicProxy: address }, "the public proxy is about to stop");
+    }
+  }
+
+  port.receive((message) => {
+    switch (message.type) {
+      case "declined":
+        bySession
+          .get(message.session)
+          ?.attachment.send({ type: "offerReply", token: message.token, reason: message.reason as DeclineReason });
+        return;
+      case "ended":
+        return logRendezvous(log, message.record);
+      case "fault":
+        return log.error({ fault: message.message }, "a fault of this program");
+      case "drained":
+        return drained.settle();
+      case "closed":
+        return closed.settle();
+    }
+  });
+
+  return {
+    attachments: () => publics.map(attachmentStatus),
+    announcements: () =>
+      publics.flatMap(({ address, results }) =>
+        book.current.flatMap((target) =>
+          target.names.map((name) => {
+            const result = results.get(target.announcementId)?.get(name);
+            return {
+              name,
+              target:
+                target.address.kind === "unix"
+                  ? `unix:${target.address.path}`
+                  : `${target.address.host}:${target.address.port}`,
+              alpn: target.alpn,
+              publicProxy: address,
+              status: result?.status ?? "pending",
+              detail: result?.detail ?? "",
+            };
+          }),
+        ),
+      ),
+    get attached() {
+      return publics.filter(({ attachment }) => attachment.state.state === "attached").length;
+    },
+    get accepted() {
+      const names = publics.flatMap(({ results }) => [...results.values()].flatMap((byName) => [...byName.values()]));
+      return new Set(names.filter(({ status }) => status === "accepted").map(({ name }) => name)).size;
+    },
+    reconfigure(targets, config) {
+      port.post({ type: "configure", config });
+      const { added, removed } = book.replace(targets);
+      for (const { attachment, results } of publics) {
+        // What is new first: a name that moves from one target to another is never unannounced.
+        for (const target of added) announce(attachment, target);
+        for (const { announcementId } of removed) {
+          attachment.send({ type: "withdraw", announcementId });
+          results.delete(announcementId);
+        }
+      }
+    },
+    async drain() {
+      for (const { attachment } of publics) {
+        attachment.stopReconnecting();
+        attachment.send({ type: "leaving" });
+      }
+      port.post({ type: "drain" });
+      await drained.settled;
+    },
+    async close() {
+      port.post({ type: "close" });
+      await closed.settled;
+      drained.settle();
+      await Promise.all(publics.map(({ attachment }) => attachment.stop()));
+      book.close();
+      port.close();
+    },
+  };
+}
+
+function attachmentStatus({ address, attachment: { state } }: Public): AttachmentStatus {
+  return {
+    publicProxy: address,
+    state: state.state,
+    nodeName: state.state === "attached" ? state.welcome.nodeName : null,
+    since: state.state === "attached" ? state.since.toISOString() : null,
+    why: state.state === "waiting" ? state.why : null,
+    retryAt: state.state === "waiting" ? state.retryAt.toISOString() : null,
+  };
+}
+
+function logRendezvous(log: Log, { refused, detail, ...record }: RendezvousRecord): void {
+  if (refused === undefined) log.info({ ...record }, "connection");
+  else
+    log[reason(refused).level](
+      { ...record, reason: refused, detail },
+      `connection not served: ${reason(refused).means}`,
+    );
+}

@@ -1,0 +1,138 @@
+import type { Counters } from "../base/counters.js";
+import { type Deadline, deadlineIn, monotonic, sooner } from "../base/deadline.js";
+import { messageOf, ProxyError } from "../base/errors.js";
+import type { Port } from "../base/port.js";
+import type { Endpoint, Splice } from "../transport/endpoint.js";
+import type { Connecting, ResolvedAddress, Transport } from "../transport/transport.js";
+import { answerOffer } from "./connection.js";
+import { dialInTurn } from "./dialling.js";
+import { createLiveRendezvous, type LiveRendezvous } from "./live-rendezvous.js";
+import type { FromPrivateDataPlane, IncomingOffer, PrivateDataPlaneConfig, ToPrivateDataPlane } from "./messages.js";
+import { createTargets, type Target } from "./targets.js";
+
+/** What the story of a rendezvous needs of the data plane. */
+export interface RendezvousPlane {
+  /** Throws `name_not_served` or `shutting_down`. */
+  targetOf(offer: IncomingOffer): Target;
+  /** Throws `target_unreachable`. */
+  connectTarget(target: Target, deadline: Deadline): Connecting;
+  /** Dials the public proxy that made the offer. Throws `dial_back_failed` or `endpoint_refused`. */
+  dialBack(rendezvous: LiveRendezvous, deadline: Deadline): Connecting;
+  splice(dialBack: Endpoint, target: Endpoint): Splice;
+  fault(error: unknown): void;
+}
+
+export interface PrivateDataPlaneOptions {
+  readonly transport: Transport;
+  readonly port: Port<ToPrivateDataPlane, FromPrivateDataPlane>;
+  readonly counters: Counters;
+  readonly config: PrivateDataPlaneConfig;
+}
+
+/** A mesh session's endpoints. `preferred` is the one that worked last. */
+interface SessionEndpoints {
+  readonly publicProxy: string;
+  readonly endpoints: readonly (ResolvedAddress | undefined)[];
+  preferred: number | undefined;
+}
+
+/** Composes targets, dialling and stories, and obeys the control plane's messages. It listens nowhere. */
+export function startPrivateDataPlane(options: PrivateDataPlaneOptions): void {
+  const { transport, port, counters } = options;
+  let { config } = options;
+  let draining = false;
+  const targets = createTargets();
+  const sessions = new Map<string, SessionEndpoints>();
+  const live = createLiveRendezvous({
+    counters,
+    now: monotonic,
+    ended(record) {
+      if (config.reportConnections) port.post({ type: "ended", record });
+    },
+    declined: (session, token, reason) => port.post({ type: "declined", session, token, reason }),
+  });
+
+  const plane: RendezvousPlane = {
+    targetOf(offer) {
+      if (draining) throw new ProxyError("shutting_down");
+      return targets.of(offer);
+    },
+    connectTarget: (target, deadline) =>
+      dialInTurn(transport, {
+        addresses: target.resolved,
+        deadline: sooner(deadlineIn(target.connectTimeoutMs, "connect_timeout"), deadline),
+        code: "target_unreachable",
+        what: `target ${target.address}`,
+      }),
+    dialBack({ session, offer }, deadline) {
+      const known = sessions.get(session);
+      const order = known === undefined ? [] : dialOrder(known, offer.endpoint);
+      const addresses = order.map((index) => known!.endpoints[index]!);
+      return dialInTurn(transport, {
+        addresses,
+        deadline,
+        code: known !== undefined && addresses.length === 0 ? "endpoint_refused" : "dial_back_failed",
+        what: `rendezvous with ${known?.publicProxy ?? "a public proxy that is gone"}`,
+        worked(position) {
+          known!.preferred = order[position];
+        },
+      });
+    },
+    splice: (dialBack, target) =>
+      transport.splice(dialBack, target, {
+        idleTimeoutMs: config.idleTimeoutMs,
+        halfClosedTimeoutMs: config.halfClosedTimeoutMs,
+        moved,
+      }),
+    fault: (error) =>
+      port.post({ type: "fault", message: error instanceof Error ? (error.stack ?? error.message) : messageOf(error) }),
+  };
+
+  function moved(direction: "ab" | "ba", bytes: number): void {
+    counters.add(direction === "ab" ? "bytesUp" : "bytesDown", bytes);
+  }
+
+  port.receive((message) => {
+    switch (message.type) {
+      case "configure":
+        config = message.config;
+        return;
+      case "targets":
+        targets.replace(message.targets);
+        return;
+      case "attached": {
+        const { session, publicProxy, endpoints } = message;
+        sessions.set(session, { publicProxy, endpoints, preferred: undefined });
+        return;
+      }
+      case "detached":
+        sessions.delete(message.session);
+        return;
+      case "offers":
+        for (const offer of message.offers) {
+          const publicProxy = sessions.get(message.session)?.publicProxy ?? "";
+          void answerOffer(live.open({ session: message.session, publicProxy, offer }), plane);
+        }
+        return;
+      case "cancel":
+        live.cancel(message.token);
+        return;
+      case "drain":
+        draining = true;
+        live.whenEmpty(() => port.post({ type: "drained" }));
+        return;
+      case "close":
+        draining = true;
+        live.cutAll();
+        live.whenEmpty(() => port.post({ type: "closed" }));
+        return;
+    }
+  });
+}
+
+/** The endpoint that worked last, else the one the offer names, then the others in their order; refused ones never. */
+function dialOrder({ endpoints, preferred }: SessionEndpoints, offered: number): number[] {
+  const allowed = [...endpoints.keys()].filter((index) => endpoints[index] !== undefined);
+  const first = preferred ?? offered;
+  return allowed.includes(first) ? [first, ...allowed.filter((index) => index !== first)] : allowed;
+}

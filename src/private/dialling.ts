@@ -1,0 +1,50 @@
+import type { Deadline } from "../base/deadline.js";
+import { messageOf, ProxyError } from "../base/errors.js";
+import type { ReasonCode } from "../base/reasons.js";
+import type { Endpoint } from "../transport/endpoint.js";
+import type { Connecting, ResolvedAddress, Transport } from "../transport/transport.js";
+
+/** Tries addresses in turn until one is connected. */
+export interface DialOptions {
+  readonly addresses: readonly ResolvedAddress[];
+  /** Every attempt ends by then; the last error is thrown under `code`. */
+  readonly deadline: Deadline;
+  readonly code: ReasonCode;
+  readonly what: string;
+  readonly worked?: (index: number) => void;
+}
+
+/** `connected` throws `code` when none could be reached, `offer_cancelled` after `cancel`. */
+export function dialInTurn(transport: Transport, options: DialOptions): Connecting {
+  let cancelled = false;
+  let current: Connecting | undefined;
+
+  async function dial(): Promise<Endpoint> {
+    let cause: unknown = new ProxyError(options.code, `${options.what}: no address is known`);
+    for (const [index, address] of options.addresses.entries()) {
+      if (cancelled) break;
+      current = transport.connect(address, options.deadline);
+      try {
+        const endpoint = await current.connected;
+        options.worked?.(index);
+        return endpoint;
+      } catch (error) {
+        cause = error;
+        if (error instanceof ProxyError && error.code === options.deadline.code) break;
+      }
+    }
+    if (cancelled) throw new ProxyError("offer_cancelled");
+    throw new ProxyError(options.code, `${options.what}: ${messageOf(cause)}`, { cause });
+  }
+
+  const connected = dial();
+  // Whoever waits for two connections at once may give this one up without having looked at it.
+  connected.catch(() => {});
+  return {
+    connected,
+    cancel() {
+      cancelled = true;
+      current?.cancel();
+    },
+  };
+}

@@ -1,0 +1,78 @@
+import type { ReasonCode } from "../base/reasons.js";
+import type { ResolvedAddress } from "../transport/transport.js";
+
+/**
+ * What control plane and data plane of a private proxy say to each other. Everything here survives a structured clone;
+ * the data plane knows no gRPC, no settings file and no DNS, only this.
+ */
+
+/** Where the data plane sends the clients of one announcement. */
+export interface TargetFacts {
+  readonly announcementId: number;
+  /** Canonical server-name patterns. */
+  readonly patterns: readonly string[];
+  /** As the settings state it, for logs. */
+  readonly address: string;
+  /** Tried in turn. Empty: its name could not be looked up. */
+  readonly resolved: readonly ResolvedAddress[];
+  readonly proxyProtocol: "none" | "v1" | "v2";
+  readonly connectTimeoutMs: number;
+}
+
+export interface PrivateDataPlaneConfig {
+  readonly idleTimeoutMs: number;
+  readonly halfClosedTimeoutMs: number;
+  readonly reportConnections: boolean;
+}
+
+/** An offer as it came over the mesh. */
+export interface IncomingOffer {
+  readonly token: Uint8Array;
+  readonly announcementId: number;
+  readonly serverName: string | undefined;
+  readonly client: string;
+  readonly endpoint: number;
+  readonly msLeft: number;
+  readonly connectionId: string;
+}
+
+export type ToPrivateDataPlane =
+  | { readonly type: "configure"; readonly config: PrivateDataPlaneConfig }
+  /** All targets: what is not in it is gone. */
+  | { readonly type: "targets"; readonly targets: readonly TargetFacts[] }
+  /** A mesh session and the allowed endpoints to dial back to, in the order the public proxy gave. */
+  | {
+      readonly type: "attached";
+      readonly session: string;
+      readonly publicProxy: string;
+      readonly endpoints: readonly (ResolvedAddress | undefined)[];
+    }
+  | { readonly type: "detached"; readonly session: string }
+  | { readonly type: "offers"; readonly session: string; readonly offers: readonly IncomingOffer[] }
+  | { readonly type: "cancel"; readonly token: Uint8Array }
+  /** Decline every offer from now on; `drained` follows when the last connection has ended. */
+  | { readonly type: "drain" }
+  /** Cut everything; `closed` follows. */
+  | { readonly type: "close" };
+
+/** One connection, or one offer that did not become one, at its end. */
+export interface RendezvousRecord {
+  readonly connection: string;
+  readonly serverName: string | undefined;
+  readonly client: string;
+  readonly publicProxy: string;
+  readonly target: string | undefined;
+  readonly bytesUp: number;
+  readonly bytesDown: number;
+  readonly endedBy: string;
+  readonly refused: ReasonCode | undefined;
+  readonly detail: string | undefined;
+  readonly ms: number;
+}
+
+export type FromPrivateDataPlane =
+  | { readonly type: "declined"; readonly session: string; readonly token: Uint8Array; readonly reason: ReasonCode }
+  | { readonly type: "ended"; readonly record: RendezvousRecord }
+  | { readonly type: "fault"; readonly message: string }
+  | { readonly type: "drained" }
+  | { readonly type: "closed" };
