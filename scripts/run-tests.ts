@@ -1,0 +1,78 @@
+import { spawn } from "node:child_process";
+import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { node24 } from "./node-24.js";
+
+/**
+ * Runs the tests: `quick` is what stands in test/unit, test/engine and test/system; `all` adds test/long, and all of it
+ * once more on Node 24. Ends with what was passed over, and a line `N passed, N failed`.
+ */
+
+interface Totals {
+  passed: number;
+  failed: number;
+}
+
+const quick = ["dist/test/unit/**/*.test.js", "dist/test/engine/**/*.test.js", "dist/test/system/**/*.test.js"];
+const long = ["dist/test/long/**/*.test.js"];
+const ava = "node_modules/ava/entrypoints/cli.mjs";
+
+const scratch = mkdtempSync(join(tmpdir(), "proxy-tests-"));
+const passedOver = join(scratch, "passed-over");
+
+async function main(): Promise<void> {
+  const kind = process.argv[2];
+  if (kind !== "quick" && kind !== "all") {
+    console.error("usage: run-tests.js quick|all");
+    process.exitCode = 2;
+    return;
+  }
+  const totals: Totals = { passed: 0, failed: 0 };
+  await run(process.execPath, quick, [], totals);
+  if (kind === "all") {
+    await run(process.execPath, long, ["--timeout=20m", "--concurrency=1"], totals);
+    const newer = await node24();
+    if (newer.status === "found") await run(newer.node, quick, [], totals);
+    else note(`Node 24 (${newer.problem}): the quick tests on it`);
+  }
+  if (existsSync(passedOver)) {
+    console.log("\npassed over:");
+    for (const line of new Set(readFileSync(passedOver, "utf8").trim().split("\n")))
+      console.log(`  for want of ${line}`);
+  }
+  rmSync(scratch, { recursive: true });
+  console.log(`\n${totals.passed} passed, ${totals.failed} failed`);
+  process.exitCode = totals.failed === 0 && totals.passed > 0 ? 0 : 1;
+}
+
+function note(line: string): void {
+  appendFileSync(passedOver, `${line}\n`);
+}
+
+/** One run of ava on one Node. What it counts is read from its last lines; a run that counts nothing has failed. */
+async function run(node: string, files: readonly string[], flags: readonly string[], totals: Totals): Promise<void> {
+  console.log(`\n${node} ${files.join(" ")}`);
+  const child = spawn(node, [ava, ...flags, ...files], {
+    stdio: ["ignore", "pipe", "inherit"],
+    env: { ...process.env, PROXY_TEST_PASSED_OVER: passedOver, FORCE_COLOR: "0" },
+  });
+  let output = "";
+  child.stdout.on("data", (chunk: Buffer) => {
+    process.stdout.write(chunk);
+    output = (output + chunk.toString()).slice(-20_000);
+  });
+  const status = await new Promise<number>((resolve) => child.once("close", (code) => resolve(code ?? 1)));
+  const count = (pattern: RegExp) => Number(pattern.exec(output)?.[1] ?? 0);
+  const passed = count(/(\d+) tests? passed/);
+  const failed =
+    count(/(\d+) tests? failed/) +
+    count(/(\d+) uncaught exceptions?/) +
+    count(/(\d+) unhandled rejections?/) +
+    count(/(\d+) (?:before|after|beforeEach|afterEach)?\s*hooks? failed/) +
+    count(/(\d+) tests? remained pending/);
+  totals.passed += passed;
+  totals.failed += status === 0 ? failed : Math.max(1, failed);
+}
+
+await main();

@@ -1,0 +1,75 @@
+import { randomBytes } from "node:crypto";
+import { EventEmitter, once } from "node:events";
+import { readFileSync } from "node:fs";
+import type { ExecutionContext } from "ava";
+import { attach, meshSecureContext } from "../../src/mesh/client.js";
+import type { FromPublic, Offer } from "../../src/mesh/messages.js";
+import type { TestCertificates } from "./certificates.js";
+import type { RunningPublic } from "./pair.js";
+
+/** A private proxy that does nothing by itself: the test says what is sent, and sees what comes. */
+export interface ScriptedPrivate {
+  announce(announcementId: number, names: readonly string[], alpn?: readonly string[]): void;
+  decline(token: Uint8Array): void;
+  /** The next offer. */
+  offer(): Promise<Offer>;
+  /** The token of the next offer that is taken back. */
+  cancelled(): Promise<Uint8Array>;
+  close(): Promise<void>;
+}
+
+export async function scriptedPrivate(
+  t: ExecutionContext,
+  certificates: TestCertificates,
+  running: RunningPublic,
+  name: string,
+): Promise<ScriptedPrivate> {
+  const files = certificates.files(name);
+  const context = meshSecureContext({
+    certificate: readFileSync(files.certificate),
+    key: readFileSync(files.key),
+    ca: readFileSync(files.ca),
+  });
+  const [host, port] = running.mesh.split(":");
+  const events = new EventEmitter();
+  const offers: Offer[] = [];
+  const cancelled: Uint8Array[] = [];
+  const closed = once(events, "closed");
+  const link = attach({
+    ip: host!,
+    port: Number(port),
+    host: host!,
+    serverName: host!,
+    context,
+    keepalive: { intervalMs: 5000, timeoutMs: 5000 },
+    handshakeTimeoutMs: 5000,
+    events: {
+      received(message: FromPublic) {
+        if (message.type === "offers") offers.push(...message.offers);
+        if (message.type === "cancelOffer") cancelled.push(message.token);
+        events.emit("message", message);
+      },
+      closed: () => events.emit("closed"),
+    },
+  });
+  const hello = { protocolVersion: 1, name, instance: randomBytes(16).toString("hex"), softwareVersion: "0" };
+  link.send({ type: "hello", hello });
+  const close = async () => {
+    link.destroy();
+    await closed;
+  };
+  t.teardown(close);
+  await once(events, "message");
+
+  async function next<T>(queue: T[]): Promise<T> {
+    while (queue.length === 0) await once(events, "message");
+    return queue.shift()!;
+  }
+  return {
+    announce: (announcementId, names, alpn = []) => link.send({ type: "announce", announcementId, names, alpn }),
+    decline: (token) => link.send({ type: "offerReply", token, reason: "target_unreachable" }),
+    offer: () => next(offers),
+    cancelled: () => next(cancelled),
+    close,
+  };
+}

@@ -1,0 +1,84 @@
+import { type Address, isAddress, parseAddress } from "../../src/base/address.js";
+import type { PrivateSettings, PublicSettings, TargetSettings } from "../../src/settings/types.js";
+import { serverName, type TestCertificates } from "./certificates.js";
+
+type Deep<T> = {
+  readonly [K in keyof T]?: T[K] extends readonly unknown[] ? T[K] : T[K] extends object ? Deep<T[K]> : T[K];
+};
+
+export function address(text: string): Address {
+  const parsed = parseAddress(text);
+  if (!isAddress(parsed)) throw new Error(`${text}: ${parsed.problem}`);
+  return parsed;
+}
+
+/** Settings of a public proxy on ports of the system's choice. Time limits are the defaults, but for the hold. */
+export function publicSettings(certificates: TestCertificates, changes: Deep<PublicSettings> = {}): PublicSettings {
+  const settings: PublicSettings = {
+    name: "public-proxy-1",
+    tls: { listen: [address("127.0.0.1:0")], helloTimeoutMs: 10_000, maxHelloBytes: 65_536 },
+    rendezvous: {
+      listen: [address("127.0.0.1:0")],
+      advertise: [],
+      prefaceTimeoutMs: 5000,
+      attemptTimeoutMs: 3000,
+      deadlineMs: 10_000,
+      startupHoldMs: 500,
+    },
+    mesh: {
+      ...certificates.files("public-proxy-1"),
+      listen: [address("127.0.0.1:0")],
+      keepalive: { intervalMs: 5000, timeoutMs: 5000 },
+    },
+    grants: [{ identity: "private-proxy-1", names: [serverName, "*.internal-server.local"], shared: false }],
+    limits: { connections: 10_000, parked: 10_000, halfOpenHellos: 4096 },
+    admin: {},
+    splice: { idleTimeoutMs: 3_600_000, halfClosedTimeoutMs: 60_000 },
+    shutdown: { graceMs: 1000 },
+    transport: { engine: "auto" },
+    log: { level: "debug", format: "json", connections: true },
+  };
+  return merge(settings, changes);
+}
+
+/** Settings of a private proxy with one target. */
+export function privateSettings(
+  certificates: TestCertificates,
+  publics: readonly string[],
+  targets: readonly (Partial<TargetSettings> & { readonly address: Address })[],
+  changes: Deep<PrivateSettings> = {},
+): PrivateSettings {
+  const settings: PrivateSettings = {
+    name: "private-proxy-1",
+    mesh: {
+      ...certificates.files("private-proxy-1"),
+      publics: publics.map(address),
+      serverName: "",
+      rendezvous: [],
+      reconnect: { minMs: 20, maxMs: 200 },
+      keepalive: { intervalMs: 5000, timeoutMs: 5000 },
+    },
+    targets: targets.map((target) => ({
+      names: [serverName],
+      alpn: [],
+      proxyProtocol: "none",
+      connectTimeoutMs: 3000,
+      ...target,
+    })),
+    admin: {},
+    splice: { idleTimeoutMs: 3_600_000, halfClosedTimeoutMs: 60_000 },
+    shutdown: { graceMs: 1000 },
+    transport: { engine: "auto" },
+    log: { level: "debug", format: "json", connections: true },
+  };
+  return merge(settings, changes);
+}
+
+function merge<T>(base: T, changes: Deep<T>): T {
+  const merged = { ...base } as Record<string, unknown>;
+  for (const [key, value] of Object.entries(changes)) {
+    const isMap = typeof value === "object" && value !== null && !Array.isArray(value);
+    merged[key] = isMap ? merge(merged[key] ?? {}, value as object) : value;
+  }
+  return merged as T;
+}
