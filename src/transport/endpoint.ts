@@ -18,14 +18,16 @@ export interface Endpoint {
 
   /**
    * Settles when the peer is seen to have left, without anyone reading. Bytes that arrive meanwhile are kept, up to the
-   * engine's read-ahead; a peer that sends more than that and then leaves is noticed when it is read.
+   * engine's read-ahead; a peer that sends more than that and then leaves is noticed when it is read. Settles with
+   * `destroyed` when this side ends, destroys or resets it first; does not settle any more once it is spliced. Never rejects.
    */
   readonly hangup: Promise<Hangup>;
 
   /**
-   * Resolves with the next bytes, or undefined when the peer has ended its direction (FIN). One read at a time.
+   * Resolves with the next bytes, or undefined when the peer has ended its direction (FIN). One read at a time: a second
+   * one throws `internal`. Bytes that are here already are returned even when the deadline has passed.
    * Throws the deadline's code when it passes, `peer_reset` when the peer reset the connection, `closed_here` when this
-   * side destroyed it. The endpoint stays open and stays the caller's.
+   * side destroyed it or gave it to a splice. The endpoint stays open and stays the caller's.
    */
   read(deadline: Deadline): Promise<Uint8Array | undefined>;
 
@@ -41,7 +43,7 @@ export interface Endpoint {
    */
   end(last?: Uint8Array): void;
 
-  /** Closes at once; what is queued may be lost. */
+  /** Closes at once; what is queued may be lost. After `end` it does nothing: the last bytes are still on their way. */
   destroy(): void;
 
   /** Closes at once with a RST, where the protocol has one. */
@@ -56,14 +58,20 @@ export interface SpliceOptions {
   readonly idleTimeoutMs: number;
   /** Milliseconds without a byte after one direction has ended. */
   readonly halfClosedTimeoutMs: number;
-  /** Called as bytes move, in the direction a to b or b to a. Must not throw. */
+  /**
+   * Called as bytes are taken from one side for the other, in the direction a to b or b to a; also before `splice` has
+   * returned, for bytes that were read before. Must not throw.
+   */
   readonly moved: (direction: "ab" | "ba", bytes: number) => void;
 }
 
 export interface SpliceResult {
   readonly bytesAb: number;
   readonly bytesBa: number;
-  /** What ended it first: the first FIN of an orderly end, else the reset or limit. */
+  /**
+   * What ended it first: the reset, limit or cut where there was one, else the first FIN. A side that resets after its own
+   * FIN has closed altogether, and nothing that it sent was lost: that counts as its FIN.
+   */
   readonly endedBy: SpliceEnd;
 }
 

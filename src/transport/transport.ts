@@ -13,7 +13,10 @@ export interface ListenOptions {
   readonly address: Address;
   /** The new endpoint is the callee's. Must not throw. */
   readonly accept: (endpoint: Endpoint) => void;
-  /** Accepting has paused for want of descriptors (`paused`), or goes on (`resumed`). */
+  /**
+   * Accepting has paused for want of descriptors (`paused`), or goes on (`resumed`): once per change. The node engine
+   * cannot leave clients in the queue meanwhile: it turns away those that find no descriptor.
+   */
   readonly starved?: (state: "paused" | "resumed", detail: string) => void;
 }
 
@@ -39,6 +42,10 @@ export interface Transport {
   /** Throws `address_in_use` or `address_unavailable`. */
   listen(options: ListenOptions): Promise<Listener>;
   connect(address: ResolvedAddress, deadline: Deadline): Connecting;
-  /** Joins two endpoints, which belong to the splice from here on, until both directions have ended. */
+  /**
+   * Joins two endpoints, which belong to the splice from here on, until both directions have ended. A FIN is passed on and
+   * the other direction goes on; a RST is passed on as a RST, unless that side's FIN and all its bytes had come before:
+   * then the other side first gets what is queued for it. Throws `internal` for an endpoint that is spliced already.
+   */
   splice(a: Endpoint, b: Endpoint, options: SpliceOptions): Splice;
 }

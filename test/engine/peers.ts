@@ -103,7 +103,7 @@ export async function acceptedPair(
 }
 
 /** Two plain sockets with the engine between them; `a` and `b` are its two endpoints, not spliced yet. */
-export interface Bridge {
+interface Bridge {
   readonly rawA: Socket;
   readonly rawB: Socket;
   readonly a: Endpoint;

@@ -6,7 +6,7 @@ import { descriptorOf } from "./handle.js";
 const probeMs = 250;
 
 /** Watches that accepted sockets leave some descriptors for everything else. */
-export interface DescriptorGuard {
+interface DescriptorGuard {
   /** Whether this new socket took one of the last descriptors: then it must be closed at once. Tells `starved` once. */
   takesLast(socket: Socket): boolean;
   /** Accepting itself failed for want of descriptors. */

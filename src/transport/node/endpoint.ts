@@ -7,7 +7,7 @@ import { alarm } from "./alarm.js";
 import { onceEndIsSure } from "./handle.js";
 
 /** What is read before anyone asks for it. Large enough for any ClientHello, small enough to bear for a silent crowd. */
-export const maxReadAheadBytes = 64 * 1024;
+const maxReadAheadBytes = 64 * 1024;
 
 /** How long an ended endpoint goes on reading into nothing, so that no reset overtakes its last bytes. */
 export const lingerMs = 1000;
