@@ -1,0 +1,104 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { ExecutionContext } from "ava";
+
+const main = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
+const patienceMs = 15_000;
+
+/** A proxy in a process of its own: to be killed, stopped with SIGSTOP, and looked at from outside. */
+export interface ProxyProcess {
+  readonly child: ChildProcess;
+  readonly pid: number;
+  readonly settingsPath: string;
+  /** Every log line so far. */
+  readonly lines: readonly Record<string, unknown>[];
+  /** What was printed that is no log line. */
+  readonly printed: string;
+  /** Resolves with the first log line, past or to come, that fits. */
+  line(fits: (line: Record<string, unknown>) => boolean): Promise<Record<string, unknown>>;
+  kill(signal: NodeJS.Signals): void;
+  /** Resolves with the exit status, or the signal that ended it. */
+  readonly exited: Promise<number | NodeJS.Signals>;
+}
+
+/** Starts `proxy run ROLE`; it is killed when the test ends. Settings are plain data, written to a file. */
+export function runProxyProcess(t: ExecutionContext, role: "public" | "private", settings: object): ProxyProcess {
+  const dir = mkdtempSync(join(tmpdir(), "proxy-process-"));
+  const settingsPath = join(dir, "settings.json");
+  writeFileSync(settingsPath, JSON.stringify(settings));
+  const child = spawn(process.execPath, [main, "run", role, "--settings", settingsPath], {
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const lines: Record<string, unknown>[] = [];
+  const waiting = new Set<() => void>();
+  let printed = "";
+  let rest = "";
+  const take = (chunk: Buffer) => {
+    const parts = (rest + chunk.toString()).split("\n");
+    rest = parts.pop()!;
+    for (const part of parts) {
+      if (part.startsWith("{")) lines.push(JSON.parse(part));
+      else printed += `${part}\n`;
+    }
+    for (const look of [...waiting]) look();
+  };
+  child.stdout!.on("data", take);
+  child.stderr!.on("data", (chunk: Buffer) => {
+    printed += chunk.toString();
+  });
+  const exited = once(child, "close").then(([status, signal]) => (status ?? signal) as number | NodeJS.Signals);
+  t.teardown(async () => {
+    child.kill("SIGKILL");
+    await exited;
+    rmSync(dir, { recursive: true });
+  });
+  return {
+    child,
+    pid: child.pid!,
+    settingsPath,
+    lines,
+    get printed() {
+      return printed;
+    },
+    line(fits) {
+      return new Promise((resolve, reject) => {
+        const look = () => {
+          const found = lines.find(fits);
+          if (found === undefined) return;
+          clearTimeout(timer);
+          waiting.delete(look);
+          resolve(found);
+        };
+        const timer = setTimeout(() => {
+          waiting.delete(look);
+          const said = lines.map((line) => JSON.stringify(line)).join("\n");
+          reject(
+            new Error(`${role}: the log line did not come within ${patienceMs} ms; there are:\n${said}\n${printed}`),
+          );
+        }, patienceMs);
+        waiting.add(look);
+        look();
+      });
+    },
+    kill: (signal) => void child.kill(signal),
+    exited,
+  };
+}
+
+export function ready(proxy: ProxyProcess): Promise<unknown> {
+  return proxy.line((line) => line.msg === "public proxy is ready" || line.msg === "attached");
+}
+
+/** Ports that were free a moment ago, for what must come back at the same place after a restart. */
+export async function freePorts<const N extends number>(count: N): Promise<number[] & { length: N }> {
+  const servers = Array.from({ length: count }, () => createServer().listen(0, "127.0.0.1"));
+  await Promise.all(servers.map((server) => once(server, "listening")));
+  const ports = servers.map((server) => (server.address() as AddressInfo).port);
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports as number[] & { length: N };
+}
