@@ -15,8 +15,9 @@ GENERATED := src/mesh/generated/.made
 help: ## list the targets
 	@node scripts/list-targets.mjs Makefile
 
+# Not `npm ci`: it insists on lock entries for every platform's optional binaries, which not every registry carries.
 $(INSTALLED): package.json package-lock.json
-	npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	npm install --no-save --ignore-scripts --no-audit --no-fund --loglevel=error
 	@echo installed > $@
 
 # The options must be those with which src/mesh/definition.ts loads the file.
