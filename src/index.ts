@@ -1,3 +1,5 @@
 /** For programs that embed a proxy instead of running the command. */
-export { startPrivateProxy } from "./private/proxy.js";
-export { startPublicProxy } from "./public/proxy.js";
+export { createLog, type Log, silentLog } from "./base/log.js";
+export { type PrivateProxy, startPrivateProxy } from "./private/proxy.js";
+export { type PublicProxy, startPublicProxy } from "./public/proxy.js";
+export { loadPrivateSettings, loadPublicSettings } from "./settings/load.js";
