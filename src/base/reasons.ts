@@ -65,6 +65,23 @@ export const reasons = {
     level: "info",
     means: "the ClientHello holds an extension or a name twice, or fields that contradict each other",
   },
+  proxy_header_invalid: {
+    scope: "client",
+    level: "warn",
+    means: "an address in tls.acceptProxyProtocol sent no valid PROXY header",
+  },
+  health_check: { scope: "client", level: "debug", means: "a load balancer's health check (PROXY header with LOCAL)" },
+  postgres_injection: {
+    scope: "client",
+    level: "warn",
+    means: "bytes came behind a PostgreSQL SSLRequest before it was answered",
+  },
+  postgres_cancel: {
+    scope: "client",
+    level: "info",
+    means: "a PostgreSQL CancelRequest without TLS, which says not which server it is for",
+  },
+  postgres_plaintext: { scope: "client", level: "info", means: "a PostgreSQL client that does not ask for TLS" },
   hello_timeout: {
     scope: "client",
     alert: handshakeFailure,
@@ -179,6 +196,11 @@ export const reasons = {
 
   // An offer that a private proxy did not turn into a connection.
   target_unreachable: { scope: "offer", level: "warn", means: "the target did not accept a connection in time" },
+  target_refuses_tls: {
+    scope: "offer",
+    level: "warn",
+    means: "the target did not agree to TLS when it was asked as targets[].startTls says",
+  },
   target_full: { scope: "offer", level: "warn", means: "the target is at its connection limit" },
   name_not_served: {
     scope: "offer",

@@ -3,12 +3,14 @@ import { codeOf, ProxyError } from "../base/errors.js";
 import { encodePreface } from "../rendezvous/preface.js";
 import type { ProxyHeader } from "../rendezvous/proxy-header.js";
 import { decodeProxyHeader } from "../rendezvous/proxy-protocol.js";
-import { encodeVerdict, type Verdict } from "../rendezvous/verdict.js";
+import { encodeVerdict } from "../rendezvous/verdict.js";
 import type { Endpoint } from "../transport/endpoint.js";
 import type { Connecting } from "../transport/transport.js";
 import type { RendezvousPlane } from "./data-plane.js";
 import type { LiveRendezvous } from "./live-rendezvous.js";
+import { startTls } from "./start-tls.js";
 import { targetHeader } from "./target-header.js";
+import type { Target } from "./targets.js";
 
 /**
  * The story of one rendezvous: dial the target and the public proxy at the same time, present the token, give the
@@ -33,10 +35,8 @@ export async function answerOffer(rendezvous: LiveRendezvous, plane: RendezvousP
       reaching.cancel();
       dialBack.destroy();
     });
-    const connected = await giveVerdict(rendezvous, dialBack, header, reaching);
-    const head = targetHeader(target, header);
-    if (head !== undefined) connected.write(head);
-    await rendezvous.splice(plane.splice(dialBack, connected));
+    const opened = await giveVerdict(dialBack, openTarget(rendezvous, target, reaching, header, deadline));
+    await rendezvous.splice(plane.splice(dialBack, opened));
   } catch (error) {
     if (codeOf(error) === "internal") plane.fault(error);
     rendezvous.refuse(error);
@@ -66,28 +66,41 @@ async function meetClient(
   }
 }
 
-/**
- * Waits for the target, and tells the public proxy in one byte what became of it, before anything else. Resolves with
- * the target's endpoint; otherwise the dial-back is ended, the target given up, and the reason thrown.
- */
-async function giveVerdict(
+/** The server's side: connected, told who the client is, and ready for a hello. Otherwise it is given up. */
+async function openTarget(
   { offer }: LiveRendezvous,
-  dialBack: Endpoint,
-  header: ProxyHeader,
+  target: Target,
   reaching: Connecting,
+  header: ProxyHeader,
+  deadline: Deadline,
 ): Promise<Endpoint> {
-  let verdict: Verdict = "target_unreachable";
   try {
     // The bytes on the dial-back count, not only the offer: a mix-up must not reach the wrong server.
     if (header.announcementId !== offer.announcementId || header.serverName !== offer.serverName) {
-      verdict = "name_not_served";
-      throw new ProxyError(verdict, "the PROXY header on the dial-back is not for the offer that was answered");
+      throw new ProxyError(
+        "name_not_served",
+        "the PROXY header on the dial-back is not for the offer that was answered",
+      );
     }
-    const target = await reaching.connected;
+    const endpoint = await reaching.connected;
+    const head = targetHeader(target, header);
+    if (head !== undefined) endpoint.write(head);
+    await startTls(endpoint, target, deadline);
+    return endpoint;
+  } catch (error) {
+    reaching.cancel();
+    throw error;
+  }
+}
+
+/** Tells the public proxy in one byte, before anything else, what became of the target. Ends the dial-back otherwise. */
+async function giveVerdict(dialBack: Endpoint, opening: Promise<Endpoint>): Promise<Endpoint> {
+  try {
+    const target = await opening;
     dialBack.write(Uint8Array.of(encodeVerdict("taken")));
     return target;
   } catch (error) {
-    reaching.cancel();
+    const verdict = codeOf(error) === "name_not_served" ? "name_not_served" : "target_unreachable";
     dialBack.end(Uint8Array.of(encodeVerdict(verdict)));
     throw error;
   }

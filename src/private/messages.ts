@@ -16,6 +16,7 @@ export interface TargetFacts {
   /** Tried in turn. Empty: its name could not be looked up. */
   readonly resolved: readonly ResolvedAddress[];
   readonly proxyProtocol: "none" | "v1" | "v2";
+  readonly startTls: "none" | "postgres";
   readonly connectTimeoutMs: number;
 }
 

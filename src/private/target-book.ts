@@ -14,6 +14,7 @@ export interface TargetStatement {
   readonly alpn: readonly string[];
   readonly address: Address;
   readonly proxyProtocol: "none" | "v1" | "v2";
+  readonly startTls: "none" | "postgres";
   readonly connectTimeoutMs: number;
 }
 
@@ -42,13 +43,14 @@ export function createTargetBook(publish: (targets: readonly TargetFacts[]) => v
   let open = true;
 
   function facts(target: NumberedTarget): TargetFacts {
-    const { announcementId, names, address, proxyProtocol, connectTimeoutMs } = target;
+    const { announcementId, names, address, proxyProtocol, startTls, connectTimeoutMs } = target;
     return {
       announcementId,
       patterns: names,
       address: formatAddress(address),
       resolved: resolved(address),
       proxyProtocol,
+      startTls,
       connectTimeoutMs,
     };
   }
@@ -112,6 +114,6 @@ export function createTargetBook(publish: (targets: readonly TargetFacts[]) => v
   };
 }
 
-function fingerprint({ names, alpn, address, proxyProtocol, connectTimeoutMs }: TargetStatement): string {
-  return JSON.stringify([names, alpn, formatAddress(address), proxyProtocol, connectTimeoutMs]);
+function fingerprint({ names, alpn, address, proxyProtocol, startTls, connectTimeoutMs }: TargetStatement): string {
+  return JSON.stringify([names, alpn, formatAddress(address), proxyProtocol, startTls, connectTimeoutMs]);
 }

@@ -1,12 +1,13 @@
 import { type Deadline, deadlineIn, msLeft, sooner } from "../base/deadline.js";
 import { codeOf, ProxyError } from "../base/errors.js";
-import { encodeProxyV2 } from "../rendezvous/proxy-v2-encode.js";
 import { decodeVerdict } from "../rendezvous/verdict.js";
 import { type ClientHello, createHelloReader } from "../tls-sni/index.js";
 import type { Endpoint } from "../transport/endpoint.js";
 import type { ClientPlane } from "./data-plane.js";
+import { dialBackHeader } from "./dial-back-header.js";
 import type { LiveConnection } from "./live-connections.js";
 import type { Announcer } from "./names.js";
+import { readPreamble } from "./preamble.js";
 
 /**
  * The story of one client connection: read the ClientHello, find who announced the name, have the client fetched,
@@ -32,7 +33,7 @@ interface HelloRead {
   readonly bytes: Uint8Array;
 }
 
-/** Throws `hello_timeout`, `client_left`, or the reason for which the reader rejects. RFC 8446 §4.1.2. */
+/** Throws `hello_timeout`, `client_left`, what the preamble throws, or why the reader rejects. RFC 8446 §4.1.2. */
 async function readHello(connection: LiveConnection, plane: ClientPlane): Promise<HelloRead> {
   const { helloTimeoutMs, maxHelloBytes } = plane.config;
   const { client } = connection;
@@ -40,6 +41,7 @@ async function readHello(connection: LiveConnection, plane: ClientPlane): Promis
   const reader = createHelloReader({ maxHelloBytes });
   plane.halfOpenHellos.add(client, () => connection.refuse("hello_crowded_out"));
   try {
+    await readPreamble(connection, deadline, plane.preamble);
     for (;;) {
       const chunk = await client.read(deadline);
       if (chunk === undefined) throw new ProxyError("client_left");
@@ -136,7 +138,7 @@ async function offer(
 
   const { dialBack } = outcome;
   connection.whenGone(() => dialBack.destroy());
-  dialBack.write(Buffer.concat([proxyHeader(connection, announcer), bytes]));
+  dialBack.write(Buffer.concat([dialBackHeader(connection, announcer), bytes]));
   try {
     const first = await dialBack.read(deadline);
     if (first === undefined || first.length === 0) throw new ProxyError("peer_ended");
@@ -148,15 +150,4 @@ async function offer(
     dialBack.destroy();
     return { status: "lost" };
   }
-}
-
-/** What a dial-back reads first: who the client is, and for which announcement it comes. PROXY protocol v2, §2.2. */
-function proxyHeader({ id, client, serverName }: LiveConnection, { announcementId }: Announcer): Uint8Array {
-  return encodeProxyV2({
-    source: client.remote,
-    destination: client.local,
-    connectionId: id,
-    announcementId,
-    ...(serverName === undefined ? {} : { serverName }),
-  });
 }

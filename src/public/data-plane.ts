@@ -1,4 +1,5 @@
 import type { Address } from "../base/address.js";
+import { addressSet } from "../base/address-set.js";
 import type { Counters } from "../base/counters.js";
 import { type Deadline, monotonic, msLeft } from "../base/deadline.js";
 import { messageOf, ProxyError } from "../base/errors.js";
@@ -11,11 +12,12 @@ import type { Listener, Transport } from "../transport/transport.js";
 import { leastConnections } from "./balance.js";
 import { serveClient } from "./connection.js";
 import { receiveDialBack } from "./dial-back.js";
-import { createLiveConnections, type LiveConnection, type LiveConnections } from "./live-connections.js";
+import { addressText, createLiveConnections, type LiveConnection, type LiveConnections } from "./live-connections.js";
 import type { FromPublicDataPlane, PublicDataPlaneConfig, ToPublicDataPlane } from "./messages.js";
 import { type Announcer, createNames, type Names } from "./names.js";
 import { createOffences, type Offences } from "./offences.js";
 import { type Claim, createParking, type ParkedClient } from "./parking.js";
+import type { PreambleRules } from "./preamble.js";
 
 /** Unauthenticated dial-backs open at once: forty bytes each are awaited, so this bounds descriptors, not memory. */
 const maxHalfOpenDialBacks = 4096;
@@ -23,6 +25,7 @@ const maxHalfOpenDialBacks = 4096;
 /** What the story of a client needs of the data plane. */
 export interface ClientPlane {
   readonly config: PublicDataPlaneConfig;
+  readonly preamble: PreambleRules;
   readonly names: Names;
   readonly connections: LiveConnections;
   readonly halfOpenHellos: HalfOpenSet<Endpoint>;
@@ -71,6 +74,7 @@ export interface PublicDataPlane {
 export async function startPublicDataPlane(options: PublicDataPlaneOptions): Promise<PublicDataPlane> {
   const { transport, port, counters } = options;
   let config = options.config;
+  let preamble = preambleRules(config);
   const names = createNames({ now: monotonic });
   const parking = createParking({ worker: options.worker, now: monotonic });
   const offences = createOffences();
@@ -89,6 +93,9 @@ export async function startPublicDataPlane(options: PublicDataPlaneOptions): Pro
   const plane: ClientPlane & DialBackPlane = {
     get config() {
       return config;
+    },
+    get preamble() {
+      return preamble;
     },
     names,
     connections,
@@ -133,7 +140,7 @@ export async function startPublicDataPlane(options: PublicDataPlaneOptions): Pro
           announcementId: announcer.announcementId,
           serverName: hello.serverName,
           alpn: hello.alpn,
-          client: connection.clientAddress,
+          client: addressText(connection.source),
           msLeft: Math.floor(timeoutMs),
           connectionId: connection.id,
         },
@@ -211,6 +218,7 @@ export async function startPublicDataPlane(options: PublicDataPlaneOptions): Pro
     switch (message.type) {
       case "configure":
         config = message.config;
+        preamble = preambleRules(config);
         names.configure(config);
         return;
       case "attached":
@@ -249,4 +257,9 @@ export async function startPublicDataPlane(options: PublicDataPlaneOptions): Pro
     clientAddresses: clientListeners.map((listener) => listener.address),
     rendezvousAddresses: rendezvousListeners.map((listener) => listener.address),
   };
+}
+
+function preambleRules({ acceptProxyProtocol, postgres }: PublicDataPlaneConfig): PreambleRules {
+  const balancers = addressSet(acceptProxyProtocol);
+  return { sendsProxyHeader: (ip) => balancers.has(ip), postgres };
 }

@@ -1,23 +1,25 @@
 import { randomBytes } from "node:crypto";
 import type { Counters } from "../base/counters.js";
 import type { ReasonCode } from "../base/reasons.js";
-import { alertRecord } from "../tls-sni/index.js";
-import type { Endpoint, Splice, SpliceResult } from "../transport/endpoint.js";
+import type { Endpoint, EndpointAddress, Splice, SpliceResult } from "../transport/endpoint.js";
 import type { ConnectionRecord } from "./messages.js";
 import type { Announcer } from "./names.js";
+import { refusalBytes } from "./refusal.js";
 
 /** One client connection from accept to its end. */
 export interface LiveConnection {
   readonly id: string;
   readonly client: Endpoint;
-  /** `ip:port` of the client, for logs and offers. */
-  readonly clientAddress: string;
+  /** Where the client is, and where it connected to: as the socket says, or as a load balancer's PROXY header said. */
+  readonly source: EndpointAddress;
+  readonly destination: EndpointAddress;
+  cameFrom(source: EndpointAddress, destination: EndpointAddress): void;
   serverName: string | undefined;
   /** The client has left, or the connection was refused or cut: nothing more is to be done for it. */
   readonly gone: boolean;
   /** What to call when that happens; replaces what was set before. */
   whenGone(abandon: () => void): void;
-  /** Tells the client by alert, where the code has one, and ends it. Only the first end of a connection counts. */
+  /** Tells the client why, where the code says how (mostly a TLS alert), and ends it. Only the first end of a connection counts. */
   refuse(code: ReasonCode): void;
   /** Joins it with the dial-back; resolves when it has ended. */
   splice(splice: Splice, announcer: Announcer, helloBytes: number): Promise<void>;
@@ -55,6 +57,7 @@ export function createLiveConnections(options: {
   function open(client: Endpoint): LiveConnection {
     const id = `${prefix}-${(serial++).toString(36)}`;
     const openedAt = now();
+    let { remote: source, local: destination } = client;
     let abandon: (() => void) | undefined;
     let splice: Splice | undefined;
     let announcer: Announcer | undefined;
@@ -77,7 +80,7 @@ export function createLiveConnections(options: {
       ended({
         connection: id,
         serverName: connection.serverName,
-        client: connection.clientAddress,
+        client: addressText(source),
         peer: announcer === undefined ? undefined : `${announcer.session.identity} (${announcer.session.name})`,
         bytesUp: result.bytesUp,
         bytesDown: result.bytesDown,
@@ -91,7 +94,16 @@ export function createLiveConnections(options: {
     const connection: LiveConnection = {
       id,
       client,
-      clientAddress: textOf(client),
+      get source() {
+        return source;
+      },
+      get destination() {
+        return destination;
+      },
+      cameFrom(from, to) {
+        source = from;
+        destination = to;
+      },
       serverName: undefined,
       get gone() {
         return gone;
@@ -102,9 +114,9 @@ export function createLiveConnections(options: {
       refuse(code) {
         if (!open) return;
         counters.refuse(code);
-        const alert = alertRecord(code);
-        if (alert === undefined || gone) client.destroy();
-        else client.end(alert);
+        const last = refusalBytes(code);
+        if (last === undefined || gone) client.destroy();
+        else client.end(last);
         leave();
         close({ bytesUp: 0, bytesDown: 0, endedBy: code, refused: code });
       },
@@ -165,7 +177,8 @@ function connectionEnd(result: SpliceResult, helloBytes: number) {
   return { bytesUp: helloBytes + result.bytesAb, bytesDown: result.bytesBa, endedBy: endedBy[result.endedBy] };
 }
 
-function textOf({ remote }: Endpoint): string {
-  if (remote.family === "unix") return "unix";
-  return remote.family === "ipv6" ? `[${remote.address}]:${remote.port}` : `${remote.address}:${remote.port}`;
+/** `ip:port`, for logs and offers. */
+export function addressText(address: EndpointAddress): string {
+  if (address.family === "unix") return "unix";
+  return address.family === "ipv6" ? `[${address.address}]:${address.port}` : `${address.address}:${address.port}`;
 }

@@ -26,6 +26,9 @@ export interface AnnouncedNames {
 export interface PublicDataPlaneConfig {
   readonly helloTimeoutMs: number;
   readonly maxHelloBytes: number;
+  /** Addresses and networks of load balancers, which send a PROXY header before all else. */
+  readonly acceptProxyProtocol: readonly string[];
+  readonly postgres: boolean;
   readonly prefaceTimeoutMs: number;
   readonly attemptTimeoutMs: number;
   readonly deadlineMs: number;

@@ -170,6 +170,8 @@ function dataPlaneConfig(settings: PublicSettings): Omit<PublicDataPlaneConfig, 
   return {
     helloTimeoutMs: tls.helloTimeoutMs,
     maxHelloBytes: tls.maxHelloBytes,
+    acceptProxyProtocol: tls.acceptProxyProtocol,
+    postgres: tls.postgres,
     prefaceTimeoutMs: rendezvous.prefaceTimeoutMs,
     attemptTimeoutMs: rendezvous.attemptTimeoutMs,
     deadlineMs: rendezvous.deadlineMs,

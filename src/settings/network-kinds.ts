@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import { resolve } from "node:path";
 import { type Address, formatAddress, isAddress, parseAddress } from "../base/address.js";
 import { parseAllowance } from "./allowance.js";
@@ -49,6 +50,18 @@ export const allowedEndpoint: Kind<string> = textKind(
   (text) => {
     const parsed = parseAllowance(text);
     return "problem" in parsed ? parsed : { value: text.toLowerCase() };
+  },
+);
+
+/** An IP address or a network of them. */
+export const networkOrAddress: Kind<string> = textKind(
+  "an IP address or a network (CIDR): 10.0.0.0/8, fd00::/8",
+  (text) => {
+    const parsed = parseAllowance(text);
+    if ("problem" in parsed) return parsed;
+    if (parsed.port !== undefined || isIP(parsed.host) === 0)
+      return { problem: "expected an IP address or a network (CIDR)" };
+    return { value: text.toLowerCase() };
   },
 );
 

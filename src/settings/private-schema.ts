@@ -59,6 +59,11 @@ export const privateSchema = {
         "none",
         "The PROXY protocol header that tells the internal server the client's address. None, because a server that does not expect it fails.",
       ),
+      startTls: setting(
+        oneOf("none", "postgres"),
+        "none",
+        "How the internal server is asked for TLS before the client's hello is passed on. `postgres` where the public proxy has `tls.postgres`, which has answered the client's own request already; none, because other servers speak TLS at once.",
+      ),
       connectTimeoutMs: setting(
         milliseconds(1),
         3000,

@@ -4,6 +4,7 @@ import {
   advertisedEndpoint,
   identityPattern,
   listenAddress,
+  networkOrAddress,
   serverNamePattern,
 } from "./network-kinds.js";
 import { socketPath } from "./path-kinds.js";
@@ -26,6 +27,16 @@ export const publicSchema = {
       integer(512, 65_536),
       65_536,
       "The largest ClientHello that is read. Post-quantum hellos have about 2 KB; 64 KiB leaves room for every extension in use.",
+    ),
+    acceptProxyProtocol: setting(
+      list(networkOrAddress),
+      [],
+      "Addresses and networks of load balancers that send a PROXY protocol header (v1 or v2), from which the client's address is taken. From them the header is required, from all others it is refused; none by default, because whoever may send it can claim any address.",
+    ),
+    postgres: setting(
+      flag,
+      false,
+      "Whether PostgreSQL's request for TLS (SSLRequest) is answered, so that its clients are routed by server name too; targets then need `startTls: postgres`. Off, because no other protocol needs it.",
     ),
   },
   rendezvous: {

@@ -8,6 +8,9 @@ export interface PublicSettings {
     readonly listen: readonly Address[];
     readonly helloTimeoutMs: number;
     readonly maxHelloBytes: number;
+    /** Addresses and networks (CIDR) of load balancers, which must send a PROXY header. */
+    readonly acceptProxyProtocol: readonly string[];
+    readonly postgres: boolean;
   };
   readonly rendezvous: {
     readonly listen: readonly Address[];
@@ -76,6 +79,7 @@ export interface TargetSettings {
   readonly alpn: readonly string[];
   readonly address: Address;
   readonly proxyProtocol: "none" | "v1" | "v2";
+  readonly startTls: "none" | "postgres";
   readonly connectTimeoutMs: number;
 }
 

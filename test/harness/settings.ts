@@ -16,7 +16,13 @@ export function address(text: string): Address {
 export function publicSettings(certificates: TestCertificates, changes: Deep<PublicSettings> = {}): PublicSettings {
   const settings: PublicSettings = {
     name: "public-proxy-1",
-    tls: { listen: [address("127.0.0.1:0")], helloTimeoutMs: 10_000, maxHelloBytes: 65_536 },
+    tls: {
+      listen: [address("127.0.0.1:0")],
+      helloTimeoutMs: 10_000,
+      maxHelloBytes: 65_536,
+      acceptProxyProtocol: [],
+      postgres: false,
+    },
     rendezvous: {
       listen: [address("127.0.0.1:0")],
       advertise: [],
@@ -62,6 +68,7 @@ export function privateSettings(
       names: [serverName],
       alpn: [],
       proxyProtocol: "none",
+      startTls: "none",
       connectTimeoutMs: 3000,
       ...target,
     })),
