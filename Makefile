@@ -7,10 +7,11 @@ SHELL := /bin/sh
 TSC := node node_modules/typescript/bin/tsc
 N ?= 20000
 J ?= 25
+SECONDS ?= 60
 INSTALLED := node_modules/.installed
 GENERATED := src/mesh/generated/.made
 
-.PHONY: help build check test test-all demo run certs stress clean
+.PHONY: help build check test test-all demo run certs stress fuzz bench-hello clean
 
 help: ## list the targets
 	@node scripts/list-targets.mjs Makefile
@@ -53,6 +54,12 @@ certs: build ## certificates for development in certs/ (what is there and valid 
 
 stress: build certs ## N requests through the pair, J at once: make stress N=20000 J=25
 	@node dist/examples/demo.js --quiet -- sh examples/stress.sh $(N) $(J)
+
+fuzz: build ## mutated ClientHellos for SECONDS, from SEED: make fuzz SECONDS=60
+	node dist/test/fuzz/hello.js --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+
+bench-hello: build ## what reading a ClientHello costs
+	node dist/bench/hello.js
 
 clean: ## remove everything that was built (certificates stay)
 	rm -rf dist src/mesh/generated run coverage .cache

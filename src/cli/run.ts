@@ -25,7 +25,7 @@ export async function runProxy(role: Role, options: { settings?: string }): Prom
     return exitSettings;
   }
   let { settings } = loaded;
-  const log = createLog({ ...settings.log, bindings: { role, name: settings.name } });
+  const log = createLog({ ...settings.log, bindings: { role, proxy: settings.name } });
   process.on("uncaughtException", (error) => {
     log.error({ fault: error.stack ?? error.message }, "a fault of this program: ending");
     process.exit(exitFailed);

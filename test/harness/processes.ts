@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { type AddressInfo, createServer } from "node:net";
+import { type AddressInfo, connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { ExecutionContext } from "ava";
 
@@ -101,4 +102,20 @@ export async function freePorts<const N extends number>(count: N): Promise<numbe
   const ports = servers.map((server) => (server.address() as AddressInfo).port);
   await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
   return ports as number[] & { length: N };
+}
+
+/** Resolves when something accepts on the port: for programs that do not say when they are ready. Tries for 15 s. */
+export async function accepting(port: number): Promise<void> {
+  const giveUpAt = performance.now() + patienceMs;
+  for (;;) {
+    const socket = connect(port, "127.0.0.1");
+    const accepted = await once(socket, "connect").then(
+      () => true,
+      () => false,
+    );
+    socket.destroy();
+    if (accepted) return;
+    if (performance.now() > giveUpAt) throw new Error(`nothing accepts on port ${port}`);
+    await pause(20);
+  }
 }
