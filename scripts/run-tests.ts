@@ -60,17 +60,12 @@ async function run(node: string, files: readonly string[], flags: readonly strin
   let output = "";
   child.stdout.on("data", (chunk: Buffer) => {
     process.stdout.write(chunk);
-    output = (output + chunk.toString()).slice(-20_000);
+    output += chunk.toString();
   });
   const status = await new Promise<number>((resolve) => child.once("close", (code) => resolve(code ?? 1)));
-  const count = (pattern: RegExp) => Number(pattern.exec(output)?.[1] ?? 0);
-  const passed = count(/(\d+) tests? passed/);
-  const failed =
-    count(/(\d+) tests? failed/) +
-    count(/(\d+) uncaught exceptions?/) +
-    count(/(\d+) unhandled rejections?/) +
-    count(/(\d+) (?:before|after|beforeEach|afterEach)?\s*hooks? failed/) +
-    count(/(\d+) tests? remained pending/);
+  const lines = output.split("\n");
+  const passed = lines.filter((line) => line.startsWith("  ✔ ")).length;
+  const failed = lines.filter((line) => line.startsWith("  ✘ ")).length;
   totals.passed += passed;
   totals.failed += status === 0 ? failed : Math.max(1, failed);
 }

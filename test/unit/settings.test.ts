@@ -15,7 +15,13 @@ test("a public proxy's settings have every default filled in and every path abso
     files: [path],
     settings: {
       name: "public-1",
-      tls: { listen: [tcp("127.0.0.1", 4433)], helloTimeoutMs: 10_000, maxHelloBytes: 65_536 },
+      tls: {
+        listen: [tcp("127.0.0.1", 4433)],
+        helloTimeoutMs: 10_000,
+        maxHelloBytes: 65_536,
+        acceptProxyProtocol: [],
+        postgres: false,
+      },
       rendezvous: {
         listen: [tcp("127.0.0.1", 4434)],
         advertise: [],
@@ -65,6 +71,7 @@ test("a private proxy's settings likewise, its targets too", (t) => {
         alpn: [],
         address: { kind: "unix", path: join(directory, "app.sock") },
         proxyProtocol: "none",
+        startTls: "none",
         connectTimeoutMs: 3000,
       },
     ],
@@ -191,7 +198,13 @@ test("a directory is its files in name order: maps merge, grants are joined, oth
     files,
     ["10.yml", "20.json", "30.yaml"].map((name) => join(path, name)),
   );
-  t.deepEqual(settings.tls, { listen: [tcp("127.0.0.1", 7)], helloTimeoutMs: 10_000, maxHelloBytes: 65_536 } as never);
+  t.deepEqual(settings.tls, {
+    listen: [tcp("127.0.0.1", 7)],
+    helloTimeoutMs: 10_000,
+    maxHelloBytes: 65_536,
+    acceptProxyProtocol: [],
+    postgres: false,
+  } as never);
   t.is(settings.shutdown.graceMs, 5);
   t.deepEqual(settings.grants, [
     { identity: "a", names: ["a"], shared: false },
