@@ -74,6 +74,18 @@ const cases: Case[] = [
     ],
   },
   {
+    what: "a load balancer is an address or a network, not a name and not a port",
+    whole: publicYaml.replace(
+      "tls: {",
+      'tls: { acceptProxyProtocol: ["10.0.0.0/8", "lb.example.com", "10.0.0.1:443", "10.0.0.0/40"],',
+    ),
+    lines: [
+      'settings.yml:2:44 tls.acceptProxyProtocol[1]: "lb.example.com": expected an IP address or a network (CIDR)',
+      'settings.yml:2:62 tls.acceptProxyProtocol[2]: "10.0.0.1:443": expected an IP address or a network (CIDR)',
+      'settings.yml:2:78 tls.acceptProxyProtocol[3]: "10.0.0.0/40": the prefix /40 is not in 0-32',
+    ],
+  },
+  {
     what: "a value that is not among those allowed is told all of them",
     text: "log: { level: verbose }\ntransport: { engine: fast }",
     lines: [
