@@ -30,12 +30,13 @@ $(GENERATED): proto/mesh.proto $(INSTALLED)
 build: $(GENERATED) ## install what is missing, generate the mesh types, compile to dist/
 	@$(TSC) -p .
 
-check: build ## types, lint and format, import floors, dead code, package, settings reference
+check: build ## types, lint and format, import floors, dead code, package, generated pages of docs/
 	node node_modules/@biomejs/biome/bin/biome check .
 	node scripts/check-floors.mjs
 	node node_modules/knip/bin/knip.js
 	node node_modules/publint/src/cli.js --strict
 	node dist/scripts/settings-reference.js --check
+	node dist/scripts/reasons-reference.js --check
 
 test: build certs ## all quick tests (under 4 minutes)
 	node dist/scripts/run-tests.js quick
