@@ -12,7 +12,7 @@ const introduction = `# Reason codes
 Whatever is refused or fails has one of these codes. It stands as \`reason\` in the log line and, where something was
 refused, under \`refused\` in the status and as the label \`reason\` of the metric \`proxy_refused_total\`. The level is that
 of the log line. The alert is what a TLS client is told (RFC 8446 §6) before its connection is closed; where there is
-none it is closed without an answer.
+none, nothing is said in TLS.
 `;
 
 const sections: Readonly<Record<ReasonScope, { readonly title: string; readonly about: string }>> = {
