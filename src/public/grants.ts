@@ -1,6 +1,6 @@
 import type { Identity } from "../certificates/identity.js";
 import { identityMatches } from "../certificates/identity-match.js";
-import { type Pattern, parsePattern, patternCovers } from "../tls-sni/index.js";
+import { createPatternTable, type Pattern, type PatternTable, parsePattern, patternCovers } from "../tls-sni/index.js";
 
 /** A grant as the settings state it. */
 export interface GrantStatement {
@@ -19,6 +19,9 @@ export interface Grants {
   readonly patterns: readonly string[];
 }
 
+/** Identities whose grants are kept at hand. Beyond it all are gathered anew, so that memory is bounded. */
+const maxKnownIdentities = 10_000;
+
 /** The statements have been checked by the settings: a pattern that does not parse is a fault here. */
 export function createGrants(statements: readonly GrantStatement[]): Grants {
   const grants = statements.map(({ identity, names, shared }) => ({
@@ -26,19 +29,40 @@ export function createGrants(statements: readonly GrantStatement[]): Grants {
     shared,
     patterns: names.map(patternOf),
   }));
+  // By identity, then by pattern: with thousands of grants a decision must not look at each of them.
+  const known = new Map<string, PatternTable<boolean>>();
+
+  function tableOf(identity: Identity): PatternTable<boolean> {
+    const found = known.get(identity.text);
+    if (found !== undefined) return found;
+    const table = createPatternTable<boolean>();
+    for (const grant of grants) {
+      if (!identityMatches(grant.identity, identity)) continue;
+      for (const pattern of grant.patterns) table.add(pattern, grant.shared);
+    }
+    if (known.size >= maxKnownIdentities) known.clear();
+    known.set(identity.text, table);
+    return table;
+  }
+
   return {
     decide(identity, pattern) {
-      let decision: GrantDecision = { status: "denied" };
-      for (const grant of grants) {
-        if (!grant.patterns.some((granted) => patternCovers(granted, pattern))) continue;
-        if (!identityMatches(grant.identity, identity)) continue;
-        if (grant.shared) return { status: "granted", shared: true };
-        decision = { status: "granted", shared: false };
+      let granted = false;
+      for (const entry of tableOf(identity).lookup(exampleOf(pattern))) {
+        if (!patternCovers(entry.pattern, pattern)) continue;
+        if (entry.values.has(true)) return { status: "granted", shared: true };
+        granted = true;
       }
-      return decision;
+      return granted ? { status: "granted", shared: false } : { status: "denied" };
     },
     patterns: [...new Set(grants.flatMap((grant) => grant.patterns.map((pattern) => pattern.text)))],
   };
+}
+
+/** A name that the pattern matches: whatever covers the pattern matches it too. */
+function exampleOf({ kind, name }: Pattern): string | undefined {
+  if (kind === "all") return undefined;
+  return kind === "exact" ? name : `a.${name}`;
 }
 
 function patternOf(text: string): Pattern {
