@@ -1,6 +1,7 @@
 import type { Identity } from "../certificates/identity.js";
 import type { NameResult, NameStatus } from "../mesh/messages.js";
 import { type Pattern, parsePattern } from "../tls-sni/index.js";
+import { type Claim, type Contest, createContest } from "./contest.js";
 import type { Grants } from "./grants.js";
 import type { AnnouncedNames } from "./messages.js";
 
@@ -22,6 +23,7 @@ export interface RegistryChange {
     readonly results: readonly NameResult[];
   }[];
   readonly accepted: readonly AnnouncedNames[];
+  /** Comes before what was accepted. */
   readonly withdrawn: readonly {
     readonly session: string;
     readonly announcementId: number;
@@ -42,7 +44,7 @@ export interface RegisteredName {
  * `taken` and waits, unless its grant says `shared`, and is accepted, in order of arrival, when the name is free.
  */
 export interface Registry {
-  /** The same announcement id again replaces what it named before. */
+  /** The same announcement id again replaces what it named before; a name that it keeps is never free meanwhile. */
   announce(
     who: Announcing,
     announcement: { announcementId: number; names: readonly string[]; alpn: readonly string[] },
@@ -56,11 +58,11 @@ export interface Registry {
   readonly accepted: number;
 }
 
-interface Claim extends Announcing {
-  readonly announcementId: number;
-  readonly pattern: Pattern;
-  readonly alpn: readonly string[];
-  status: NameStatus;
+/** What one session announces: by announcement id, then by name. */
+interface Announced {
+  readonly announcements: Map<number, Map<string, Claim>>;
+  /** Names in all of them. */
+  names: number;
 }
 
 const details: Record<NameStatus, string> = {
@@ -73,139 +75,128 @@ const details: Record<NameStatus, string> = {
 
 export function createRegistry(initialGrants: Grants): Registry {
   let grants = initialGrants;
-  /** By pattern, in order of arrival. */
-  const claims = new Map<string, Claim[]>();
-  const bySession = new Map<string, Map<number, Map<string, Claim>>>();
+  const contests = new Map<string, Contest>();
+  const sessions = new Map<string, Announced>();
   let accepted = 0;
+  let arrivals = 0;
+  /** What the call under way changes. */
+  let change = new ChangeBuilder();
 
-  function setStatus(claim: Claim, status: NameStatus, change: ChangeBuilder): void {
-    if (claim.status === status) return;
-    if (claim.status === "accepted") {
+  function changed(claim: Claim, before: Claim["status"] | undefined): void {
+    if (before === "accepted") {
       accepted--;
       change.withdraw(claim);
     }
-    if (status === "accepted") {
+    if (claim.status === "accepted") {
       accepted++;
       change.accept(claim);
     }
-    claim.status = status;
     change.result(claim);
   }
 
-  /** Decides who of those who claim a pattern may serve it. The one place where a claim's status changes. */
-  function judge(text: string, change: ChangeBuilder): void {
-    const claimants = claims.get(text) ?? [];
-    const decisions = new Map(claimants.map((claim) => [claim, grants.decide(claim.identity, claim.pattern)]));
-    const holders = new Set<string>();
-    for (const claim of claimants) {
-      if (decisions.get(claim)!.status === "denied") setStatus(claim, "denied", change);
-      else if (claim.status === "accepted") holders.add(claim.identity.text);
-    }
-    for (const claim of claimants) {
-      const decision = decisions.get(claim)!;
-      if (decision.status === "denied" || claim.status === "accepted") continue;
-      const free = holders.size === 0 || holders.has(claim.identity.text) || decision.shared;
-      if (free) holders.add(claim.identity.text);
-      setStatus(claim, free ? "accepted" : "taken", change);
-    }
+  function claim(who: Announcing, announcementId: number, pattern: Pattern, alpn: readonly string[]): Claim {
+    const contest = contests.get(pattern.text) ?? createContest(pattern, () => grants, changed);
+    contests.set(pattern.text, contest);
+    const { session, identity } = who;
+    const arrival = arrivals++;
+    const made: Claim = { session, identity, announcementId, pattern, alpn, status: "denied", arrival };
+    contest.add(made);
+    return made;
   }
 
-  function remove(claim: Claim, change: ChangeBuilder, tellDataPlane: boolean): void {
+  function release(claim: Claim): void {
     const { text } = claim.pattern;
-    const left = (claims.get(text) ?? []).filter((other) => other !== claim);
-    if (left.length > 0) claims.set(text, left);
-    else claims.delete(text);
-    bySession.get(claim.session)?.get(claim.announcementId)?.delete(text);
-    if (claim.status === "accepted") {
-      accepted--;
-      if (tellDataPlane) change.withdraw(claim);
-    }
-    judge(text, change);
+    const contest = contests.get(text)!;
+    if (claim.status === "accepted") accepted--;
+    contest.remove(claim);
+    if (contest.size === 0) contests.delete(text);
   }
 
-  function announcementOf(session: string, announcementId: number): Map<string, Claim> {
-    const announcements = bySession.get(session) ?? new Map<number, Map<string, Claim>>();
-    bySession.set(session, announcements);
-    const announcement = announcements.get(announcementId) ?? new Map<string, Claim>();
-    announcements.set(announcementId, announcement);
-    return announcement;
-  }
-
-  function namesOf(session: string): number {
-    let sum = 0;
-    for (const announcement of bySession.get(session)?.values() ?? []) sum += announcement.size;
-    return sum;
+  function result(): RegistryChange {
+    const done = change.done();
+    change = new ChangeBuilder();
+    return done;
   }
 
   return {
     announce(who, { announcementId, names, alpn }) {
-      const change = new ChangeBuilder();
-      const announcement = announcementOf(who.session, announcementId);
       const patterns = new Map<string, Pattern>();
       for (const name of names) {
         const parsed = parsePattern(name);
         if (parsed.status === "ok") patterns.set(parsed.pattern.text, parsed.pattern);
         else change.refuse(who.session, announcementId, { name, status: "invalid", detail: parsed.problem });
       }
-      const sameAlpn = (claim: Claim) =>
-        claim.alpn.length === alpn.length && claim.alpn.every((one, at) => one === alpn[at]);
-      for (const claim of [...announcement.values()]) {
-        if (patterns.has(claim.pattern.text) && sameAlpn(claim)) continue;
-        remove(claim, change, true);
+      const announced: Announced = sessions.get(who.session) ?? { announcements: new Map(), names: 0 };
+      const announcement = announced.announcements.get(announcementId) ?? new Map<string, Claim>();
+      for (const [text, known] of announcement) {
+        if (patterns.has(text)) continue;
+        announcement.delete(text);
+        announced.names--;
+        if (known.status === "accepted") change.withdraw(known);
+        release(known);
       }
-      let room = maxNamesPerSession - namesOf(who.session);
       for (const [text, pattern] of patterns) {
         const known = announcement.get(text);
         if (known !== undefined) {
+          if (!sameProtocols(known.alpn, alpn)) {
+            if (known.status === "accepted") change.withdraw(known);
+            known.alpn = alpn;
+            if (known.status === "accepted") change.accept(known);
+          }
           change.result(known);
-          continue;
-        }
-        if (room-- <= 0) {
+        } else if (announced.names >= maxNamesPerSession) {
           change.refuse(who.session, announcementId, { name: text, status: "full", detail: details.full });
-          continue;
+        } else {
+          announced.names++;
+          announcement.set(text, claim(who, announcementId, pattern, alpn));
         }
-        const claim: Claim = { ...who, announcementId, pattern, alpn, status: "invalid" };
-        announcement.set(text, claim);
-        const claimants = claims.get(text);
-        if (claimants === undefined) claims.set(text, [claim]);
-        else claimants.push(claim);
-        judge(text, change);
       }
-      return change.done();
+      // An announcement that names nothing is none: what is empty takes no memory.
+      if (announcement.size > 0) announced.announcements.set(announcementId, announcement);
+      else announced.announcements.delete(announcementId);
+      if (announced.announcements.size > 0) sessions.set(who.session, announced);
+      else sessions.delete(who.session);
+      return result();
     },
 
     withdraw(session, announcementId) {
-      const change = new ChangeBuilder();
-      const announcement = bySession.get(session)?.get(announcementId);
-      for (const claim of [...(announcement?.values() ?? [])]) remove(claim, change, true);
-      bySession.get(session)?.delete(announcementId);
-      return change.done();
+      const announced = sessions.get(session);
+      const announcement = announced?.announcements.get(announcementId);
+      if (announced === undefined || announcement === undefined) return result();
+      for (const claim of announcement.values()) {
+        if (claim.status === "accepted") change.withdraw(claim);
+        release(claim);
+      }
+      announced.names -= announcement.size;
+      announced.announcements.delete(announcementId);
+      if (announced.announcements.size === 0) sessions.delete(session);
+      return result();
     },
 
     drop(session) {
-      const change = new ChangeBuilder();
-      for (const announcement of bySession.get(session)?.values() ?? []) {
-        for (const claim of [...announcement.values()]) remove(claim, change, false);
+      for (const announcement of sessions.get(session)?.announcements.values() ?? []) {
+        for (const claim of announcement.values()) release(claim);
       }
-      bySession.delete(session);
-      return change.done();
+      sessions.delete(session);
+      return result();
     },
 
     regrant(next) {
       grants = next;
-      const change = new ChangeBuilder();
-      for (const text of claims.keys()) judge(text, change);
-      return change.done();
+      for (const contest of contests.values()) contest.regrant();
+      return result();
     },
 
     list() {
-      return [...claims.values()].flat().map((claim) => ({
-        name: claim.pattern.text,
-        session: claim.session,
-        identity: claim.identity.text,
-        alpn: claim.alpn,
-        status: claim.status,
-      }));
+      return [...contests.values()].flatMap((contest) =>
+        [...contest.claims()].map((claim) => ({
+          name: claim.pattern.text,
+          session: claim.session,
+          identity: claim.identity.text,
+          alpn: claim.alpn,
+          status: claim.status,
+        })),
+      );
     },
 
     get accepted() {
@@ -214,52 +205,67 @@ export function createRegistry(initialGrants: Grants): Registry {
   };
 }
 
+function sameProtocols(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((one, at) => one === b[at]);
+}
+
 /** Gathers a change by session and announcement, so that each is told once. */
 class ChangeBuilder {
-  readonly #results = new Map<string, { session: string; announcementId: number; results: NameResult[] }>();
-  readonly #accepted = new Map<
-    string,
-    { session: string; announcementId: number; alpn: readonly string[]; patterns: string[] }
-  >();
-  readonly #withdrawn = new Map<string, { session: string; announcementId: number; patterns: string[] }>();
+  readonly #results = new ByAnnouncement<{ results: NameResult[] }>(() => ({ results: [] }));
+  readonly #accepted = new ByAnnouncement<{ alpn: readonly string[]; patterns: string[] }>(({ alpn }) => ({
+    alpn,
+    patterns: [],
+  }));
+  readonly #withdrawn = new ByAnnouncement<{ patterns: string[] }>(() => ({ patterns: [] }));
 
   result(claim: Claim): void {
-    this.refuse(claim.session, claim.announcementId, {
-      name: claim.pattern.text,
-      status: claim.status,
-      detail: details[claim.status],
-    });
+    const { status, pattern } = claim;
+    this.#results.of(claim).results.push({ name: pattern.text, status, detail: details[status] });
   }
 
   refuse(session: string, announcementId: number, result: NameResult): void {
-    entry(this.#results, session, announcementId, () => ({ session, announcementId, results: [] })).results.push(
-      result,
-    );
+    this.#results.of({ session, announcementId, alpn: [] }).results.push(result);
   }
 
-  accept({ session, announcementId, alpn, pattern }: Claim): void {
-    const make = () => ({ session, announcementId, alpn, patterns: [] });
-    entry(this.#accepted, session, announcementId, make).patterns.push(pattern.text);
+  accept(claim: Claim): void {
+    this.#accepted.of(claim).patterns.push(claim.pattern.text);
   }
 
-  withdraw({ session, announcementId, pattern }: Claim): void {
-    entry(this.#withdrawn, session, announcementId, () => ({ session, announcementId, patterns: [] })).patterns.push(
-      pattern.text,
-    );
+  withdraw(claim: Claim): void {
+    this.#withdrawn.of(claim).patterns.push(claim.pattern.text);
   }
 
   done(): RegistryChange {
     return {
-      results: [...this.#results.values()],
-      accepted: [...this.#accepted.values()],
-      withdrawn: [...this.#withdrawn.values()],
+      results: this.#results.all(),
+      accepted: this.#accepted.all(),
+      withdrawn: this.#withdrawn.all(),
     };
   }
 }
 
-function entry<T>(map: Map<string, T>, session: string, announcementId: number, make: () => T): T {
-  const key = `${session} ${announcementId}`;
-  const found = map.get(key) ?? make();
-  map.set(key, found);
-  return found;
+type AnnouncementKey = Pick<Claim, "session" | "announcementId" | "alpn">;
+
+class ByAnnouncement<T> {
+  readonly #entries = new Map<string, { session: string; announcementId: number } & T>();
+  readonly #make: (key: AnnouncementKey) => T;
+
+  constructor(make: (key: AnnouncementKey) => T) {
+    this.#make = make;
+  }
+
+  of(key: AnnouncementKey): T {
+    const { session, announcementId } = key;
+    const id = `${session} ${announcementId}`;
+    let entry = this.#entries.get(id);
+    if (entry === undefined) {
+      entry = { session, announcementId, ...this.#make(key) };
+      this.#entries.set(id, entry);
+    }
+    return entry;
+  }
+
+  all(): ({ session: string; announcementId: number } & T)[] {
+    return [...this.#entries.values()];
+  }
 }
