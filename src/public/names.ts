@@ -1,11 +1,4 @@
-import {
-  createPatternTable,
-  type Pattern,
-  type PatternTable,
-  parsePattern,
-  patternMatches,
-  preferAlpn,
-} from "../tls-sni/index.js";
+import { createPatternTable, type Pattern, type PatternTable, parsePattern, preferAlpn } from "../tls-sni/index.js";
 import type { AnnouncedNames, SessionFacts } from "./messages.js";
 
 /** Somebody who serves a name now. */
@@ -51,7 +44,7 @@ export function createNames(options: { now: () => number }): Names {
   const table = createPatternTable<Announcer>();
   const sessions = new Map<
     string,
-    { facts: SessionFacts; announcements: Map<number, { announcer: Announcer; patterns: Pattern[] }> }
+    { facts: SessionFacts; announcements: Map<number, { announcer: Announcer; patterns: Map<string, Pattern> }> }
   >();
   /** Patterns whose last announcer left, and when; kept for as long as a client may be held for them. */
   const departed = new Map<string, Departure>();
@@ -68,12 +61,25 @@ export function createNames(options: { now: () => number }): Names {
     return until;
   }
 
-  function wakeFor(pattern: Pattern): void {
-    for (const [serverName, wakers] of [...waiting]) {
-      if (!patternMatches(pattern, serverName)) continue;
-      waiting.delete(serverName);
-      for (const wake of wakers) wake();
+  /** One pass over those who wait, however many patterns came: both can be many at once, after a restart. */
+  function wakeFor(patterns: readonly Pattern[]): void {
+    if (waiting.size === 0) return;
+    const wildcards = createPatternTable<true>();
+    for (const pattern of patterns) {
+      if (pattern.kind === "exact") wakeAll(pattern.name);
+      else wildcards.add(pattern, true);
     }
+    if (wildcards.size === 0) return;
+    for (const serverName of [...waiting.keys()]) {
+      if (wildcards.lookup(serverName).length > 0) wakeAll(serverName);
+    }
+  }
+
+  function wakeAll(serverName: string | undefined): void {
+    const wakers = waiting.get(serverName);
+    if (wakers === undefined) return;
+    waiting.delete(serverName);
+    for (const wake of wakers) wake();
   }
 
   /** The map is in the order of departure, so the expired ones stand in front. */
@@ -104,7 +110,7 @@ export function createNames(options: { now: () => number }): Names {
     if (known === undefined) return;
     forgetExpired();
     for (const { announcer, patterns } of known.announcements.values()) {
-      for (const pattern of patterns) {
+      for (const pattern of patterns.values()) {
         table.delete(pattern, announcer);
         if (!table.has(pattern)) rememberDeparture(pattern);
       }
@@ -157,25 +163,28 @@ export function createNames(options: { now: () => number }): Names {
       if (known === undefined) return;
       const entry = known.announcements.get(announcementId) ?? {
         announcer: { session: known.facts, announcementId, alpn },
-        patterns: [],
+        patterns: new Map(),
       };
       known.announcements.set(announcementId, entry);
-      for (const text of texts) {
-        const pattern = patternOf(text);
-        entry.patterns.push(pattern);
+      const patterns = texts.map(patternOf);
+      for (const pattern of patterns) {
+        entry.patterns.set(pattern.text, pattern);
         table.add(pattern, entry.announcer);
         forgetDeparture(pattern);
-        if (waiting.size > 0) wakeFor(pattern);
       }
+      wakeFor(patterns);
     },
 
     withdrawn(session, announcementId, texts) {
       const entry = sessions.get(session)?.announcements.get(announcementId);
       if (entry === undefined) return;
-      const gone = new Set(texts);
-      for (const pattern of entry.patterns) if (gone.has(pattern.text)) table.delete(pattern, entry.announcer);
-      entry.patterns = entry.patterns.filter((pattern) => !gone.has(pattern.text));
-      if (entry.patterns.length === 0) sessions.get(session)?.announcements.delete(announcementId);
+      for (const text of texts) {
+        const pattern = entry.patterns.get(text);
+        if (pattern === undefined) continue;
+        table.delete(pattern, entry.announcer);
+        entry.patterns.delete(text);
+      }
+      if (entry.patterns.size === 0) sessions.get(session)?.announcements.delete(announcementId);
     },
 
     sessionLeft: drop,
