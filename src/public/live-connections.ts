@@ -17,7 +17,7 @@ export interface LiveConnection {
   serverName: string | undefined;
   /** The client has left, or the connection was refused or cut: nothing more is to be done for it. */
   readonly gone: boolean;
-  /** What to call when that happens; replaces what was set before. */
+  /** What to call when that happens, or at once where it has happened; replaces what was set before. */
   whenGone(abandon: () => void): void;
   /** Tells the client why, where the code says how (mostly a TLS alert), and ends it. Only the first end of a connection counts. */
   refuse(code: ReasonCode): void;
@@ -109,7 +109,8 @@ export function createLiveConnections(options: {
         return gone;
       },
       whenGone(callback) {
-        abandon = callback;
+        if (gone) callback();
+        else abandon = callback;
       },
       refuse(code) {
         if (!open) return;
@@ -121,6 +122,12 @@ export function createLiveConnections(options: {
         close({ bytesUp: 0, bytesDown: 0, endedBy: code, refused: code });
       },
       async splice(started, to, helloBytes) {
+        if (!open) {
+          // It was cut in the very moment in which it was joined.
+          started.cut();
+          await started.done;
+          return;
+        }
         splice = started;
         announcer = to;
         abandon = undefined;
