@@ -77,7 +77,7 @@ export async function startPublicDataPlane(options: PublicDataPlaneOptions): Pro
   let preamble = preambleRules(config);
   const names = createNames({ now: monotonic });
   const parking = createParking({ worker: options.worker, now: monotonic });
-  const offences = createOffences();
+  const offences = createOffences({ now: monotonic });
   const halfOpenHellos = halfOpenSet<Endpoint>(config.maxHalfOpenHellos);
   const halfOpenDialBacks = halfOpenSet<Endpoint>(maxHalfOpenDialBacks);
   const dialBacks = new Set<Endpoint>();

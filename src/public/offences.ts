@@ -1,3 +1,4 @@
+import type { Now } from "../base/deadline.js";
 import { tokenBuckets } from "../base/token-bucket.js";
 
 /** Bad prefaces or tokens that an address may send at once, and per second. An honest one sends none. */
@@ -16,8 +17,8 @@ export interface Offences {
   detached(session: string): void;
 }
 
-export function createOffences(): Offences {
-  const budget = tokenBuckets({ perSecond, burst, maxKeys: maxAddresses });
+export function createOffences(options: { now: Now }): Offences {
+  const budget = tokenBuckets({ perSecond, burst, maxKeys: maxAddresses, now: options.now });
   const ipOf = new Map<string, string>();
   const attachedFrom = new Map<string, number>();
   return {

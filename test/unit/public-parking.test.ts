@@ -1,0 +1,119 @@
+import test from "ava";
+import { createParking, type ParkedClient } from "../../src/public/parking.js";
+import { createToken, tokenWorker } from "../../src/rendezvous/token.js";
+import { assertNothingLeft } from "../harness/leaks.js";
+import { handClock } from "./announcing.js";
+import { fakeEndpoint } from "./fake-endpoint.js";
+
+assertNothingLeft(test);
+
+const longMs = 60_000;
+
+function parkingWithClock() {
+  const now = handClock();
+  return { parking: createParking({ worker: 7, now }), now };
+}
+
+test("a token gives its client to the first dial-back that presents it, and to no other", async (t) => {
+  const { parking } = parkingWithClock();
+  const client = parking.park({ session: "s", timeoutMs: longMs });
+  t.is(tokenWorker(client.token), 7);
+  const [first, second] = [fakeEndpoint(), fakeEndpoint()];
+  t.deepEqual(parking.claim(client.token, first), { status: "claimed" });
+  t.deepEqual(parking.claim(client.token, second), { status: "refused", reason: "token_late" });
+  t.deepEqual(await client.outcome, { status: "claimed", dialBack: first });
+  t.deepEqual([parking.size, parking.waitingFor("s")], [0, 0]);
+  t.deepEqual([first.done, second.done], [[], []], "the parking closes no dial-back: it is not the owner");
+});
+
+test("a copy of a token is as good as the token, whatever memory it stands in", (t) => {
+  const { parking } = parkingWithClock();
+  const { token } = parking.park({ session: "s", timeoutMs: longMs });
+  const copy = Buffer.concat([Buffer.alloc(3), token]).subarray(3);
+  t.deepEqual(parking.claim(copy, fakeEndpoint()), { status: "claimed" });
+});
+
+test("a token that was never given out is unknown, whatever its length", (t) => {
+  const { parking } = parkingWithClock();
+  parking.park({ session: "s", timeoutMs: longMs }).settle({ status: "abandoned" });
+  for (const token of [createToken(7), new Uint8Array(32), new Uint8Array(0)]) {
+    t.deepEqual(parking.claim(token, fakeEndpoint()), { status: "refused", reason: "token_unknown" });
+  }
+});
+
+/** Each way in which a token dies. */
+const deaths: Record<string, (client: ParkedClient, parking: ReturnType<typeof createParking>) => void> = {
+  declined: ({ token }, parking) => parking.decline(token, "target_full"),
+  abandoned: (client) => client.settle({ status: "abandoned" }),
+  sessionGone: (_, parking) => parking.sessionGone("s"),
+  timedOut: (client) => client.settle({ status: "timedOut" }),
+};
+
+for (const [status, die] of Object.entries(deaths)) {
+  test(`a client that was ${status} leaves nothing, its token is late for a minute and unknown after that`, async (t) => {
+    const { parking, now } = parkingWithClock();
+    const client = parking.park({ session: "s", timeoutMs: longMs });
+    die(client, parking);
+    die(client, parking);
+    client.settle({ status: "abandoned" });
+    t.is((await client.outcome).status, status as "declined");
+    t.deepEqual([parking.size, parking.waitingFor("s")], [0, 0]);
+    now.pass(59_999);
+    t.deepEqual(parking.claim(client.token, fakeEndpoint()), { status: "refused", reason: "token_late" });
+    now.pass(1);
+    t.deepEqual(parking.claim(client.token, fakeEndpoint()), { status: "refused", reason: "token_unknown" });
+  });
+}
+
+test("a client that nobody fetches is let go when its time is over", async (t) => {
+  const { parking } = parkingWithClock();
+  const client = parking.park({ session: "s", timeoutMs: 1 });
+  t.deepEqual(await client.outcome, { status: "timedOut" });
+  t.is(parking.size, 0);
+});
+
+test("a session that is gone lets its own clients go and no others", async (t) => {
+  const { parking } = parkingWithClock();
+  const gone = [1, 2, 3].map(() => parking.park({ session: "gone", timeoutMs: longMs }));
+  const other = parking.park({ session: "other", timeoutMs: longMs });
+  t.deepEqual([parking.waitingFor("gone"), parking.waitingFor("other"), parking.size], [3, 1, 4]);
+  parking.sessionGone("gone");
+  for (const client of gone) t.deepEqual(await client.outcome, { status: "sessionGone" });
+  t.deepEqual([parking.waitingFor("gone"), parking.waitingFor("other"), parking.size], [0, 1, 1]);
+  parking.close();
+  t.deepEqual(await other.outcome, { status: "abandoned" });
+});
+
+test("a decline of a token that nobody waits for does no harm", (t) => {
+  const { parking } = parkingWithClock();
+  const client = parking.park({ session: "s", timeoutMs: longMs });
+  parking.decline(createToken(7), "target_full");
+  t.is(parking.size, 1);
+  client.settle({ status: "abandoned" });
+});
+
+test("closing forgets everything, also what was late", (t) => {
+  const { parking } = parkingWithClock();
+  const client = parking.park({ session: "s", timeoutMs: longMs });
+  parking.close();
+  t.is(parking.size, 0);
+  t.deepEqual(parking.claim(client.token, fakeEndpoint()), { status: "refused", reason: "token_unknown" });
+});
+
+test("of dead tokens the newest 20,000 are remembered, so that memory is bounded", (t) => {
+  const { parking } = parkingWithClock();
+  const tokens: Uint8Array[] = [];
+  for (let i = 0; i < 20_002; i++) {
+    const client = parking.park({ session: "s", timeoutMs: longMs });
+    tokens.push(client.token);
+    client.settle({ status: "abandoned" });
+  }
+  const reasonOf = (token: Uint8Array | undefined) => {
+    const claim = parking.claim(token!, fakeEndpoint());
+    return claim.status === "refused" ? claim.reason : claim.status;
+  };
+  t.is(reasonOf(tokens[0]), "token_unknown");
+  t.is(reasonOf(tokens[1]), "token_unknown");
+  t.is(reasonOf(tokens[2]), "token_late");
+  t.is(reasonOf(tokens.at(-1)), "token_late");
+});
