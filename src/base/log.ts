@@ -1,4 +1,4 @@
-import { type DestinationStream, destination, type Logger, multistream, pino } from "pino";
+import { destination, type Logger, multistream, pino } from "pino";
 import pretty from "pino-pretty";
 
 export type LogLevel = "trace" | "debug" | "info" | "warn" | "error" | "fatal" | "silent";
@@ -10,7 +10,7 @@ export interface Log {
   warn(fields: LogFields, message: string): void;
   error(fields: LogFields, message: string): void;
   setLevel(level: LogLevel): void;
-  /** Writes out what is buffered and closes the destination where it is a file of ours. */
+  /** Closes the destination where it is a file of ours. */
   close(): void;
 }
 
@@ -24,13 +24,21 @@ export interface LogOptions {
   readonly bindings: LogFields;
 }
 
-/** One log per process. Lines are written synchronously, so that none is lost when the process ends. */
+/** What a full disk may make us keep; what comes after that is dropped. */
+const maxUnwrittenBytes = 4 * 1024 * 1024;
+
+/**
+ * One log per process. Lines are written synchronously, so that none is lost when the process ends. Throws the system's
+ * error where the file cannot be opened. After that a log that cannot be written (a full disk) stops nothing.
+ */
 export function createLog(options: LogOptions): Log {
-  const file = options.file === undefined ? undefined : destination({ dest: options.file, sync: true, mkdir: true });
-  const sink: DestinationStream = file ?? destination({ dest: 1, sync: true });
+  const common = { sync: true, maxLength: maxUnwrittenBytes };
+  const file = options.file === undefined ? undefined : destination({ ...common, dest: options.file, mkdir: true });
+  const sink = file ?? destination({ ...common, dest: 1 });
+  sink.on("error", () => {});
   const asPretty = options.format === "pretty" || (options.format === "auto" && !file && process.stdout.isTTY === true);
   const stream = asPretty
-    ? multistream([{ level: "trace", stream: pretty({ destination: file ?? 1, sync: true, ignore: "pid,hostname" }) }])
+    ? multistream([{ level: "trace", stream: pretty({ destination: sink, sync: true, ignore: "pid,hostname" }) }])
     : sink;
   const logger: Logger = pino({ level: options.level, base: options.bindings }, stream);
   return {
@@ -42,8 +50,8 @@ export function createLog(options: LogOptions): Log {
       logger.level = level;
     },
     close() {
-      file?.flushSync();
-      file?.end();
+      // All is written already. What a full disk did not take would be tried for ever by `flushSync` and `end`.
+      file?.destroy();
     },
   };
 }
