@@ -1,24 +1,18 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
 import { isIP } from "node:net";
-import type { Address } from "../base/address.js";
-
-/** Whether connections to this host can come only from this machine. */
-export function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
-}
 
 /**
  * Whether a Host header names this endpoint. A page that made a browser resolve its own name to this address (DNS
  * rebinding) carries that name here, so names other than localhost and the configured one are refused.
  */
-export function knownHost(header: string | undefined, listen: Address): boolean {
+export function knownHost(header: string | undefined, configured: string): boolean {
   if (header === undefined) return false;
   const host = header
     .replace(/:\d+$/, "")
     .replace(/^\[(.*)\]$/, "$1")
     .toLowerCase();
-  return host === "localhost" || isIP(host) !== 0 || (listen.kind === "tcp" && host === listen.host);
+  return host === "localhost" || isIP(host) !== 0 || host === configured;
 }
 
 /** Whether a browser sent the request on behalf of another site. */

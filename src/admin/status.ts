@@ -9,9 +9,15 @@ export interface Status {
   readonly attachments: readonly Readonly<Record<string, unknown>>[];
   readonly announcements: readonly Readonly<Record<string, unknown>>[];
   readonly connections: { readonly opened: number; readonly closed: number; readonly live: number };
-  readonly bytes: { readonly up: number; readonly down: number };
   readonly refused: Partial<Record<ReasonCode, number>>;
+  readonly bytes: { readonly up: number; readonly down: number };
   readonly software: string;
   readonly startedAt: string;
   readonly listening: Readonly<Record<string, readonly string[]>>;
+}
+
+/** The status with the fields that are promised first, in the promised order. */
+export function inPromisedOrder(status: Status): Status {
+  const { version, role, name, ready, attachments, announcements, connections, refused, ...rest } = status;
+  return { version, role, name, ready, attachments, announcements, connections, refused, ...rest };
 }

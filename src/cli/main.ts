@@ -1,6 +1,8 @@
 #!/usr/bin/env node
 import { Command, CommanderError, InvalidArgumentError } from "commander";
+import { type Address, isAddress } from "../base/address.js";
 import { softwareVersion } from "../base/version.js";
+import { parseAdminAddress } from "./admin-address.js";
 import { exitUsage } from "./exit.js";
 
 type Role = "public" | "private";
@@ -22,7 +24,8 @@ function program(): Command {
     .addHelpText("after", runHelp)
     .action(async (role: Role, options: { settings?: string }) => {
       const { runProxy } = await import("./run.js");
-      process.exitCode = await runProxy(role, options);
+      // Whatever may still be open must not keep a stopped proxy alive.
+      process.exit(await runProxy(role, options));
     });
 
   const settings = root.command("settings").description("check or print the settings of a role");
@@ -36,6 +39,7 @@ function program(): Command {
       )
       .argument("<role>", "public or private", parseRole)
       .option("-s, --settings <path>", settingsHelp)
+      .addHelpText("after", verb === "check" ? checkHelp : printHelp)
       .action(async (role: Role, options: { settings?: string }) => {
         const { checkSettings, printSettingsOf } = await import("./settings.js");
         process.exitCode = verb === "check" ? checkSettings(role, options) : printSettingsOf(role, options);
@@ -46,9 +50,10 @@ function program(): Command {
     .command("status")
     .description("show what a running proxy does: attachments, announcements, connections, refusals")
     .option("-s, --settings <path>", settingsHelp)
-    .option("-a, --admin <url|socket>", adminHelp)
-    .option("--json", "print the status as JSON")
-    .action(async (options: { settings?: string; admin?: string; json?: boolean }) => {
+    .option("-a, --admin <url|socket>", adminHelp, parseAdmin)
+    .option("--json", "print the status as JSON, as /status answers it")
+    .addHelpText("after", statusHelp)
+    .action(async (options: { settings?: string; admin?: Address; json?: boolean }) => {
       const { showStatus } = await import("./status.js");
       process.exitCode = await showStatus(options);
     });
@@ -57,8 +62,9 @@ function program(): Command {
     .command("reload")
     .description("make a running proxy read its settings again; broken settings change nothing")
     .option("-s, --settings <path>", settingsHelp)
-    .option("-a, --admin <url|socket>", adminHelp)
-    .action(async (options: { settings?: string; admin?: string }) => {
+    .option("-a, --admin <url|socket>", adminHelp, parseAdmin)
+    .addHelpText("after", reloadHelp)
+    .action(async (options: { settings?: string; admin?: Address }) => {
       const { reloadProxy } = await import("./reload.js");
       process.exitCode = await reloadProxy(options);
     });
@@ -72,7 +78,7 @@ function program(): Command {
 }
 
 const settingsHelp = "settings file or directory (default: $PROXY_SETTINGS)";
-const adminHelp = "where the proxy's admin endpoint is (default: as its settings say)";
+const adminHelp = "http://host:port or the path of a unix socket (default: as its settings say)";
 
 const examples = `
 Examples:
@@ -88,15 +94,44 @@ const runHelp = `
 SIGTERM or SIGINT: stop accepting, let live connections finish for up to shutdown.graceMs, exit 0.
 A second one ends at once. SIGHUP: read the settings again.`;
 
+const checkHelp = `
+Each problem is one line on standard error: FILE:LINE:COLUMN KEY: what is wrong, what is allowed.
+Certificates and keys are looked at, too. Nothing is listened on or dialled.`;
+
+const printHelp = `
+Prints YAML that can be loaded again, but for the secrets, which are redacted. Relative paths have become absolute.`;
+
+const tokenHelp = `
+The token for an address comes from the settings (admin.token) or from $PROXY_ADMIN_TOKEN; a unix socket needs none.`;
+
+const statusHelp = `${tokenHelp}
+
+Examples:
+  proxy status --settings settings/public.yml
+  proxy status --admin http://127.0.0.1:4436 --json
+  proxy status --admin run/private-proxy-1.sock`;
+
+const reloadHelp = `
+Takes effect at once, and cuts no live connection: grants, targets, time limits, log.level and log.connections.
+What else has changed is named: it needs a restart. SIGHUP does the same as this command.
+${tokenHelp}`;
+
 function parseRole(value: string): Role {
   if (value === "public" || value === "private") return value;
   throw new InvalidArgumentError("It is `public` or `private`.");
 }
 
+function parseAdmin(value: string): Address {
+  const parsed = parseAdminAddress(value);
+  if (isAddress(parsed)) return parsed;
+  throw new InvalidArgumentError(`${parsed.problem}.`);
+}
+
 async function main(): Promise<void> {
   const root = program();
-  // @peculiar/x509 is heavy; it is loaded only where a certificate is made, or all help is asked for.
-  if (process.argv[2] === "certs") {
+  // The options of `certs` are its own; everybody else only needs to know that it is there.
+  const [first, second] = process.argv.slice(2);
+  if (first === "certs" || (first === "help" && second === "certs")) {
     const { certsCommand } = await import("./certs.js");
     root.addCommand(certsCommand());
   } else {

@@ -1,25 +1,21 @@
 import colors from "picocolors";
-import { askAdmin } from "../admin/client.js";
 import type { Status } from "../admin/status.js";
-import { codeOf, messageOf } from "../base/errors.js";
 import { type ReasonCode, reason } from "../base/reasons.js";
-import { adminTarget } from "./admin-target.js";
-import { exitDone, exitFailed, exitSettings } from "./exit.js";
+import type { TargetOptions } from "./admin-target.js";
+import { askRunning } from "./ask.js";
+import { exitDone, exitFailed } from "./exit.js";
 
 /** Resolves with the exit status. */
-export async function showStatus(options: { settings?: string; admin?: string; json?: boolean }): Promise<number> {
-  try {
-    const { status, body } = await askAdmin(adminTarget(options), "GET", "/status");
-    if (status !== 200) {
-      console.error(`proxy status: ${(body as { error?: string }).error ?? `status ${status}`}`);
-      return exitFailed;
-    }
-    process.stdout.write(options.json === true ? `${JSON.stringify(body, null, 2)}\n` : renderStatus(body as Status));
-    return exitDone;
-  } catch (error) {
-    console.error(messageOf(error));
-    return codeOf(error) === "settings_invalid" ? exitSettings : exitFailed;
+export async function showStatus({ json, ...target }: TargetOptions & { readonly json?: boolean }): Promise<number> {
+  const asked = await askRunning(target, "GET", "/status");
+  if ("exit" in asked) return asked.exit;
+  const status = asked.body as Status;
+  if (status.version !== 1) {
+    console.error("what answers there speaks another version of the status, or is no proxy");
+    return exitFailed;
   }
+  process.stdout.write(json === true ? `${JSON.stringify(status, null, 2)}\n` : renderStatus(status));
+  return exitDone;
 }
 
 function renderStatus(status: Status): string {

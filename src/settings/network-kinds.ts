@@ -19,21 +19,10 @@ export const tcpPeerAddress: Kind<Address> = textKind("host:port or [v6]:port", 
   overTcp(dialable(addressOf(text, place)), "a unix socket leads to no other machine"),
 );
 
-const oneAdminAddress = textKind("host:port or [v6]:port", (text, place) =>
+/** The admin address. Its unix socket has a key of its own, because there the file's mode guards it. */
+export const adminAddress: Kind<Address> = textKind("host:port or [v6]:port", (text, place) =>
   overTcp(addressOf(text, place), "a unix socket is given as admin.socket"),
 );
-
-/** The admin address. Its unix socket has a key of its own, because there the file's mode guards it. */
-export const adminAddress: Kind<Address> = {
-  ...oneAdminAddress,
-  // Every other `listen` takes a list, so a list is understood here too, as long as it holds what there can be: one.
-  read(value, place, reading) {
-    if (!Array.isArray(value)) return oneAdminAddress.read(value, place, reading);
-    if (value.length === 1) return oneAdminAddress.read(value[0], place.items?.[0] ?? place, reading);
-    reading.report(place, `the list has ${value.length} items, expected one: ${oneAdminAddress.allowed}`);
-    return undefined;
-  },
-};
 
 /** What private proxies are told to dial: the text as it goes to them. */
 export const advertisedEndpoint: Kind<string> = textKind("host:port, [v6]:port or :port", (text, place) => {

@@ -109,8 +109,8 @@ export const publicSchema = {
   },
   admin: {
     listen: optional(
-      adminAddress,
-      "Where health, metrics and status are served over HTTP. Best on loopback: reading them needs no token.",
+      oneOrList(adminAddress),
+      "Where health, metrics and status are served over HTTP. Best on loopback, where reading them needs no token; anywhere else `admin.token` must be set, and everything needs it.",
     ),
     socket: optional(
       socketPath,

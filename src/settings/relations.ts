@@ -1,4 +1,4 @@
-import { type Address, formatAddress } from "../base/address.js";
+import { type Address, formatAddress, isLoopback } from "../base/address.js";
 import type { Place, Reading } from "./place.js";
 
 /** The values that were read well, and where those among them stand that are no defaults. */
@@ -19,6 +19,7 @@ export function relate(found: Found, reading: Reading): void {
   for (const [smaller, larger] of ordered) order(found, reading, smaller, larger);
   listenOnce(found, reading);
   advertiseSomething(found, reading);
+  guardAdmin(found, reading);
 }
 
 function order({ values, places }: Found, reading: Reading, smaller: string, larger: string): void {
@@ -56,4 +57,18 @@ function advertiseSomething({ values, places }: Found, reading: Reading): void {
   if (addresses.some(({ kind }) => kind === "tcp")) return;
   const place = places.get("rendezvous.listen")!;
   reading.report(place, "private proxies cannot dial a unix socket, expected a TCP address or rendezvous.advertise");
+}
+
+/** Off loopback everybody could read what the proxy does. Of no concern to a command that only looks for the address. */
+function guardAdmin({ values, places }: Found, reading: Reading): void {
+  if (values.has("admin.token") || places.has("admin.token") || !reading.checkFiles) return;
+  const place = places.get("admin.listen");
+  const addresses = (values.get("admin.listen") ?? []) as readonly Address[];
+  addresses.forEach((address, i) => {
+    if (address.kind === "unix" || isLoopback(address.host)) return;
+    reading.report(
+      place!.items?.[i] ?? place!,
+      `${formatAddress(address)} can be reached from other machines, expected a loopback address, or admin.token beside it`,
+    );
+  });
 }

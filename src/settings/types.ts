@@ -27,7 +27,7 @@ export interface PublicSettings {
   };
   readonly grants: readonly Grant[];
   readonly limits: { readonly connections: number; readonly parked: number; readonly halfOpenHellos: number };
-  readonly admin: { readonly listen?: Address; readonly socket?: string; readonly token?: string };
+  readonly admin: { readonly listen?: readonly Address[]; readonly socket?: string; readonly token?: string };
   readonly splice: SpliceLimits;
   readonly shutdown: { readonly graceMs: number };
   readonly transport: { readonly engine: Engine };

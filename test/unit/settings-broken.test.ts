@@ -98,7 +98,7 @@ const cases: Case[] = [
     text: "log: info\nadmin: { listen: { port: 1 } }\nlimits: []",
     lines: [
       'settings.yml:9:6 log: expected a map with level, format, file, connections, found "info"',
-      "settings.yml:10:18 admin.listen: expected host:port or [v6]:port, found a map",
+      "settings.yml:10:18 admin.listen: expected host:port or [v6]:port, or a list of them, found a map",
       "settings.yml:11:9 limits: expected a map with connections, parked, halfOpenHellos, found a list",
     ],
   },

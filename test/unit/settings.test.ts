@@ -99,10 +99,11 @@ test("every listen takes one address or a list", (t) => {
   const several = settingsOf(t, "public", both('["0.0.0.0:1", "[::]:2", unix:/run/tls.sock]'));
   t.deepEqual(several.tls.listen, addresses as never);
   t.deepEqual(settingsOf(t, "public", both("unix:/run/tls.sock")).tls.listen, [addresses[2]] as never);
-  const admin = settingsOf(t, "public", `${publicYaml}admin: { listen: ["127.0.0.1:9"] }`).admin;
-  t.deepEqual(admin, { listen: tcp("127.0.0.1", 9) } as never);
-  t.deepEqual(linesOf(t, "public", `${publicYaml}admin: { listen: ["127.0.0.1:9", "127.0.0.1:8"] }`), [
-    "settings.yml:9:18 admin.listen: the list has 2 items, expected one: host:port or [v6]:port",
+  const adminOf = (text: string) => settingsOf(t, "public", `${publicYaml}admin: { listen: ${text} }`).admin;
+  t.deepEqual(adminOf('"127.0.0.1:9"'), { listen: [tcp("127.0.0.1", 9)] } as never);
+  t.deepEqual(adminOf('["127.0.0.1:9", "[::1]:9"]'), { listen: [tcp("127.0.0.1", 9), tcp("::1", 9)] } as never);
+  t.deepEqual(linesOf(t, "public", `${publicYaml}admin: { listen: ["127.0.0.1:9", "unix:/run/admin.sock"] }`), [
+    'settings.yml:9:34 admin.listen[1]: "unix:/run/admin.sock": a unix socket is given as admin.socket, expected host:port or [v6]:port',
   ]);
 });
 
@@ -135,7 +136,7 @@ test("the environment wins over files, in every kind of value", (t) => {
   t.is(settings.mesh.key, join(path, "../own.key"));
   t.is(settings.shutdown.graceMs, 0);
   t.deepEqual(settings.log, { level: "debug", format: "auto", file: resolve("x.log"), connections: false });
-  t.deepEqual(settings.admin, { listen: tcp("127.0.0.1", 3), token: "12345678" } as never);
+  t.deepEqual(settings.admin, { listen: [tcp("127.0.0.1", 3)], token: "12345678" } as never);
 });
 
 test("the environment can hold what no file does", (t) => {
@@ -269,4 +270,16 @@ test("what is printed loads as the same settings, and holds no secret", (t) => {
   const privateText = `${privateYaml}targets: [{ names: ["*"], address: unix:/run/x.sock, proxyProtocol: v2, alpn: ["on"] }]\n`;
   const privateSettings = settingsOf(t, "private", privateText);
   t.deepEqual(settingsOf(t, "private", printSettings(privateSettings)), privateSettings);
+});
+
+test("an admin address that other machines can reach needs a token, but not to be found by a command", (t) => {
+  const text = `${publicYaml}admin: { listen: ["127.0.0.1:9", "0.0.0.0:8", "[::1]:7", "edge.example.com:6"] }`;
+  const problem = "can be reached from other machines, expected a loopback address, or admin.token beside it";
+  t.deepEqual(linesOf(t, "public", text), [
+    `settings.yml:9:34 admin.listen[1]: 0.0.0.0:8 ${problem}`,
+    `settings.yml:9:58 admin.listen[3]: edge.example.com:6 ${problem}`,
+  ]);
+  t.deepEqual(linesOf(t, "public", text, { PROXY_ADMIN_TOKEN: "secret" }), []);
+  const path = join(settingsDirectory(t, { "settings.yml": text }), "settings.yml");
+  t.is(loadPublicSettings({ path, env: {}, checkFiles: false }).status, "ok");
 });
