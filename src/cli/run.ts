@@ -1,4 +1,5 @@
 import type { CommandResult } from "../admin/server.js";
+import { atMost } from "../base/deadline.js";
 import { codeOf, messageOf } from "../base/errors.js";
 import { createLog, type Log } from "../base/log.js";
 import { startPrivateProxy } from "../private/proxy.js";
@@ -6,57 +7,82 @@ import { startPublicProxy } from "../public/proxy.js";
 import { formatProblem } from "../settings/problem.js";
 import type { PrivateSettings, PublicSettings } from "../settings/types.js";
 import { exitDone, exitFailed, exitSettings } from "./exit.js";
-import { fixedDifferences } from "./reload-scope.js";
-import { loadSettings, reportProblems } from "./settings.js";
+import { needingRestart, reloaded } from "./reload-scope.js";
+import { loadSettings, type Role, reportProblems, type Settings } from "./settings.js";
+import { startProblem } from "./start-problem.js";
+import { stopSignal } from "./stop-signal.js";
 
-type Role = "public" | "private";
-type Settings = PublicSettings | PrivateSettings;
+/** What an orderly end may take beyond the grace for live connections. */
+const endMs = 5000;
 
 interface Running {
   reconfigure(settings: Settings): void;
   stop(): Promise<void>;
 }
 
-/** Runs a proxy until a signal ends it. Resolves with the exit status. */
+/** Runs a proxy until a signal ends it. Resolves with the exit status; the caller ends the process with it. */
 export async function runProxy(role: Role, options: { settings?: string }): Promise<number> {
+  // From here on, so that a signal during the start is obeyed once there is something to stop.
+  const stopped = stopSignal();
   const loaded = loadSettings(role, options.settings);
   if (loaded.status === "invalid") {
     reportProblems(loaded);
     return exitSettings;
   }
-  let { settings } = loaded;
-  const log = createLog({ ...settings.log, bindings: { role, proxy: settings.name } });
+  const started = loaded.settings;
+  let settings = started;
+  const opened = openLog(role, started);
+  if (opened === undefined) return exitSettings;
+  const log: Log = opened;
   process.on("uncaughtException", (error) => {
     log.error({ fault: error.stack ?? error.message }, "a fault of this program: ending");
     process.exit(exitFailed);
   });
 
   async function reload(): Promise<CommandResult> {
-    const next = loadSettings(role, options.settings);
-    if (next.status === "invalid") {
-      const message = next.problems.map(formatProblem).join("\n");
-      log.error({ problems: message }, "the settings were not reloaded: they are invalid");
-      return { status: "failed", message };
+    try {
+      const next = loadSettings(role, options.settings);
+      if (next.status === "invalid") return refuseReload(next.problems.map(formatProblem));
+      const proxy = await running;
+      const needsRestart = needingRestart(started, next.settings);
+      settings = reloaded(started, next.settings);
+      proxy.reconfigure(settings);
+      log.info({ needsRestart }, "settings reloaded");
+      return { status: "done", body: { reloaded: true, needsRestart } };
+    } catch (error) {
+      return refuseReload([messageOf(error)]);
     }
-    const needsRestart = fixedDifferences(settings, next.settings);
-    settings = next.settings;
-    running.reconfigure(settings);
-    log.info({ needsRestart }, "settings reloaded");
-    return { status: "done", body: { reloaded: true, needsRestart } };
   }
 
-  let running: Running;
+  function refuseReload(problems: readonly string[]): CommandResult {
+    log.error({ problems }, "the settings were not reloaded: nothing has changed");
+    return { status: "failed", message: ["the settings were not reloaded:", ...problems].join("\n") };
+  }
+
+  const running = start(started, log, reload);
+  process.on("SIGHUP", () => void running.then(reload, () => {}));
   try {
-    running = await start(settings, log, reload);
+    await running;
   } catch (error) {
-    log.error({ reason: codeOf(error) }, messageOf(error));
-    console.error(`proxy run ${role}: ${messageOf(error)}`);
+    const problem = startProblem(error, started);
+    // Standard error tells whoever has just started it; a log in a file tells whoever looks there later.
+    if (started.log.file !== undefined) log.error({ reason: codeOf(error) }, problem);
+    console.error(`proxy run ${role}: ${problem}`);
     return codeOf(error) === "settings_invalid" ? exitSettings : exitFailed;
   }
-  process.on("SIGHUP", () => void reload());
-  await stopSignal(running);
+  await stopped;
+  await atMost((await running).stop(), settings.shutdown.graceMs + endMs);
   log.close();
   return exitDone;
+}
+
+function openLog(role: Role, { log, name }: Settings): Log | undefined {
+  try {
+    return createLog({ ...log, bindings: { role, name } });
+  } catch (error) {
+    console.error(`proxy run ${role}: log.file ${log.file}: it cannot be written (${messageOf(error)})`);
+    return undefined;
+  }
 }
 
 async function start(settings: Settings, log: Log, reload: () => Promise<CommandResult>): Promise<Running> {
@@ -66,18 +92,4 @@ async function start(settings: Settings, log: Log, reload: () => Promise<Command
   }
   const proxy = await startPrivateProxy({ settings, log, reload });
   return { reconfigure: (next) => proxy.reconfigure(next as PrivateSettings), stop: () => proxy.stop() };
-}
-
-/** Resolves when the first SIGTERM or SIGINT has been obeyed; a second one ends the process at once. */
-function stopSignal(running: Running): Promise<void> {
-  return new Promise((resolve) => {
-    let asked = false;
-    const obey = () => {
-      if (asked) process.exit(exitDone);
-      asked = true;
-      running.stop().then(resolve);
-    };
-    process.on("SIGTERM", obey);
-    process.on("SIGINT", obey);
-  });
 }
