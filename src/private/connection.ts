@@ -26,15 +26,14 @@ export async function answerOffer(rendezvous: LiveRendezvous, plane: RendezvousP
     // The target first: when the dial-back reaches the public proxy, the target should be there already.
     const reaching = plane.connectTarget(target, deadline);
     const dialling = plane.dialBack(rendezvous, deadline);
+    // Either connection may have been made by then: cancelling destroys it.
     rendezvous.whenCancelled(() => {
       reaching.cancel();
       dialling.cancel();
     });
-    const { dialBack, header } = await meetClient(rendezvous, dialling, reaching, deadline);
-    rendezvous.whenCancelled(() => {
-      reaching.cancel();
-      dialBack.destroy();
-    });
+    const { dialBack, header } = await meetClient(rendezvous, dialling, deadline);
+    // A dial-back that ends before the verdict says that the client has left, or that somebody else serves it.
+    void dialBack.hangup.then(() => reaching.cancel());
     const opened = await giveVerdict(dialBack, openTarget(rendezvous, target, reaching, header, deadline));
     await rendezvous.splice(plane.splice(dialBack, opened));
   } catch (error) {
@@ -45,28 +44,16 @@ export async function answerOffer(rendezvous: LiveRendezvous, plane: RendezvousP
 
 /** The client's side: a dial-back whose token was taken, and what the public proxy says of the client. */
 async function meetClient(
-  rendezvous: LiveRendezvous,
+  { offer }: LiveRendezvous,
   dialling: Connecting,
-  reaching: Connecting,
   deadline: Deadline,
 ): Promise<{ dialBack: Endpoint; header: ProxyHeader }> {
-  let dialBack: Endpoint | undefined;
-  try {
-    dialBack = await dialling.connected;
-    rendezvous.whenCancelled(() => {
-      reaching.cancel();
-      dialBack?.destroy();
-    });
-    dialBack.write(encodePreface({ kind: "claim", token: rendezvous.offer.token }));
-    return { dialBack, header: await readHeader(dialBack, deadline) };
-  } catch (error) {
-    dialBack?.destroy();
-    reaching.cancel();
-    throw error;
-  }
+  const dialBack = await dialling.connected;
+  dialBack.write(encodePreface({ kind: "claim", token: offer.token }));
+  return { dialBack, header: await readHeader(dialBack, deadline) };
 }
 
-/** The server's side: connected, told who the client is, and ready for a hello. Otherwise it is given up. */
+/** The server's side: connected, told who the client is, and ready for a hello. */
 async function openTarget(
   { offer }: LiveRendezvous,
   target: Target,
@@ -74,23 +61,15 @@ async function openTarget(
   header: ProxyHeader,
   deadline: Deadline,
 ): Promise<Endpoint> {
-  try {
-    // The bytes on the dial-back count, not only the offer: a mix-up must not reach the wrong server.
-    if (header.announcementId !== offer.announcementId || header.serverName !== offer.serverName) {
-      throw new ProxyError(
-        "name_not_served",
-        "the PROXY header on the dial-back is not for the offer that was answered",
-      );
-    }
-    const endpoint = await reaching.connected;
-    const head = targetHeader(target, header);
-    if (head !== undefined) endpoint.write(head);
-    await startTls(endpoint, target, deadline);
-    return endpoint;
-  } catch (error) {
-    reaching.cancel();
-    throw error;
+  // The bytes on the dial-back count, not only the offer: a mix-up must not reach the wrong server.
+  if (header.announcementId !== offer.announcementId || header.serverName !== offer.serverName) {
+    throw new ProxyError("name_not_served", "the PROXY header on the dial-back is not for the offer that was answered");
   }
+  const endpoint = await reaching.connected;
+  const head = targetHeader(target, header);
+  if (head !== undefined) endpoint.write(head);
+  await startTls(endpoint, target, deadline);
+  return endpoint;
 }
 
 /** Tells the public proxy in one byte, before anything else, what became of the target. Ends the dial-back otherwise. */

@@ -10,7 +10,10 @@ export interface LiveRendezvous {
   readonly offer: IncomingOffer;
   /** The target's address as the settings state it. */
   target: string | undefined;
-  /** What to call when the offer is taken back or everything is cut; replaces what was set before. */
+  /**
+   * What to call when the offer is taken back, everything is cut, or it is refused: it gives up whatever is open.
+   * Replaces what was set before; called at once where the offer has been taken back already.
+   */
   whenCancelled(cancel: () => void): void;
   refuse(error: unknown): void;
   /** Resolves when the splice has ended. */
@@ -20,6 +23,8 @@ export interface LiveRendezvous {
 export interface LiveRendezvousTable {
   open(options: { session: string; publicProxy: string; offer: IncomingOffer }): LiveRendezvous;
   cancel(token: Uint8Array): void;
+  /** Offers of a session that are not spliced yet. */
+  unanswered(session: string): number;
   cutAll(): void;
   /** Called when the last one has ended. */
   whenEmpty(callback: () => void): void;
@@ -46,7 +51,14 @@ export function createLiveRendezvous(options: {
   const { counters, now, ended, declined } = options;
   const live = new Set<{ cut(): void }>();
   const byToken = new Map<string, () => void>();
+  const unanswered = new Map<string, number>();
   let emptied: (() => void) | undefined;
+
+  function countUnanswered(session: string, by: 1 | -1): void {
+    const count = (unanswered.get(session) ?? 0) + by;
+    if (count === 0) unanswered.delete(session);
+    else unanswered.set(session, count);
+  }
 
   return {
     open({ session, publicProxy, offer }) {
@@ -54,11 +66,20 @@ export function createLiveRendezvous(options: {
       const key = Buffer.from(offer.token).toString("latin1");
       let cancel: (() => void) | undefined;
       let cancelled = false;
+      let answered = false;
       let splice: Splice | undefined;
+
+      /** From here on the offer cannot be taken back. */
+      function settleOffer(): void {
+        if (answered) return;
+        answered = true;
+        if (byToken.get(key) === abandon) byToken.delete(key);
+        countUnanswered(session, -1);
+      }
 
       function close(end: Pick<RendezvousRecord, "bytesUp" | "bytesDown" | "endedBy" | "refused" | "detail">): void {
         live.delete(entry);
-        byToken.delete(key);
+        settleOffer();
         counters.add("closed", 1);
         ended({
           connection: offer.connectionId,
@@ -78,8 +99,10 @@ export function createLiveRendezvous(options: {
         target: undefined,
         whenCancelled(callback) {
           cancel = callback;
+          if (cancelled) giveUp();
         },
         refuse(error) {
+          giveUp();
           const code = cancelled ? "offer_cancelled" : codeOf(error);
           counters.refuse(code);
           if (toldOnTheMesh.has(code)) declined(session, offer.token, code);
@@ -93,7 +116,7 @@ export function createLiveRendezvous(options: {
         },
         async splice(started) {
           splice = started;
-          byToken.delete(key);
+          settleOffer();
           cancel = undefined;
           const { bytesAb, bytesBa, endedBy } = await started.done;
           close({
@@ -105,10 +128,13 @@ export function createLiveRendezvous(options: {
           });
         },
       };
-      const abandon = () => {
-        cancelled = true;
+      const giveUp = () => {
         cancel?.();
         cancel = undefined;
+      };
+      const abandon = () => {
+        cancelled = true;
+        giveUp();
       };
       const entry = {
         cut() {
@@ -118,6 +144,7 @@ export function createLiveRendezvous(options: {
       };
       live.add(entry);
       byToken.set(key, abandon);
+      countUnanswered(session, 1);
       counters.add("opened", 1);
       return rendezvous;
     },
@@ -125,6 +152,8 @@ export function createLiveRendezvous(options: {
     cancel(token) {
       byToken.get(Buffer.from(token).toString("latin1"))?.();
     },
+
+    unanswered: (session) => unanswered.get(session) ?? 0,
 
     cutAll() {
       for (const entry of [...live]) entry.cut();
