@@ -401,6 +401,12 @@ export const reasons = {
     means: "the private proxy gave no further reason",
     remedy: "Look into the private proxy's log; this one travels between the proxies and is logged by neither.",
   },
+  offers_crowded: {
+    scope: "offer",
+    level: "warn",
+    means: "the public proxy made more offers at once than any honest one does",
+    remedy: "Find out what became of that public proxy; take it out of mesh.publics if nobody can say.",
+  },
 
   // What sockets do.
   connect_refused: {

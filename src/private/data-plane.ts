@@ -1,5 +1,5 @@
 import type { Counters } from "../base/counters.js";
-import { type Deadline, deadlineIn, monotonic, sooner } from "../base/deadline.js";
+import { type Deadline, deadlineIn, monotonic, msLeft, sooner } from "../base/deadline.js";
 import { messageOf, ProxyError } from "../base/errors.js";
 import type { Port } from "../base/port.js";
 import type { Endpoint, Splice } from "../transport/endpoint.js";
@@ -9,6 +9,13 @@ import { dialInTurn } from "./dialling.js";
 import { createLiveRendezvous, type LiveRendezvous } from "./live-rendezvous.js";
 import type { FromPrivateDataPlane, IncomingOffer, PrivateDataPlaneConfig, ToPrivateDataPlane } from "./messages.js";
 import { createTargets, type Target } from "./targets.js";
+
+/** An offer that says it is good for longer is given up by then: what it holds open must not depend on who made it. */
+const maxOfferMs = 60_000;
+/** Offers of one session that may be under way. An honest public proxy stops at half of it (`Welcome.limits`). */
+const maxUnansweredOffers = 2048;
+/** What is left of an offer's time for the verdict to travel, so that a target that never answers is a decline. */
+const verdictTravelShare = 0.1;
 
 /** What the story of a rendezvous needs of the data plane. */
 export interface RendezvousPlane {
@@ -60,7 +67,10 @@ export function startPrivateDataPlane(options: PrivateDataPlaneOptions): void {
     connectTarget: (target, deadline) =>
       dialInTurn(transport, {
         addresses: target.resolved,
-        deadline: sooner(deadlineIn(target.connectTimeoutMs, "connect_timeout"), deadline),
+        deadline: sooner(
+          deadlineIn(target.connectTimeoutMs, "connect_timeout"),
+          deadlineIn(msLeft(deadline) * (1 - verdictTravelShare), "connect_timeout"),
+        ),
         code: "target_unreachable",
         what: `target ${target.address}`,
       }),
@@ -92,6 +102,18 @@ export function startPrivateDataPlane(options: PrivateDataPlaneOptions): void {
     counters.add(direction === "ab" ? "bytesUp" : "bytesDown", bytes);
   }
 
+  function take(session: string, offer: IncomingOffer): void {
+    if (live.unanswered(session) >= maxUnansweredOffers) {
+      // Without a log line: whoever floods offers must not flood the log too.
+      counters.refuse("offers_crowded");
+      port.post({ type: "declined", session, token: offer.token, reason: "verdict_refused" });
+      return;
+    }
+    const publicProxy = sessions.get(session)?.publicProxy ?? "";
+    const believed = { ...offer, msLeft: Math.min(offer.msLeft, maxOfferMs) };
+    void answerOffer(live.open({ session, publicProxy, offer: believed }), plane);
+  }
+
   port.receive((message) => {
     switch (message.type) {
       case "configure":
@@ -109,10 +131,7 @@ export function startPrivateDataPlane(options: PrivateDataPlaneOptions): void {
         sessions.delete(message.session);
         return;
       case "offers":
-        for (const offer of message.offers) {
-          const publicProxy = sessions.get(message.session)?.publicProxy ?? "";
-          void answerOffer(live.open({ session: message.session, publicProxy, offer }), plane);
-        }
+        for (const offer of message.offers) take(message.session, offer);
         return;
       case "cancel":
         live.cancel(message.token);

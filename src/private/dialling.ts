@@ -1,4 +1,4 @@
-import type { Deadline } from "../base/deadline.js";
+import { type Deadline, deadlineIn, msLeft, sooner } from "../base/deadline.js";
 import { messageOf, ProxyError } from "../base/errors.js";
 import type { ReasonCode } from "../base/reasons.js";
 import type { Endpoint } from "../transport/endpoint.js";
@@ -14,7 +14,10 @@ export interface DialOptions {
   readonly worked?: (index: number) => void;
 }
 
-/** `connected` throws `code` when none could be reached, `offer_cancelled` after `cancel`. */
+/**
+ * Each address gets an equal share of the time that is left, so that one that swallows packets does not take it all.
+ * `connected` throws `code` when none could be reached, `offer_cancelled` after `cancel`.
+ */
 export function dialInTurn(transport: Transport, options: DialOptions): Connecting {
   let cancelled = false;
   let current: Connecting | undefined;
@@ -22,15 +25,15 @@ export function dialInTurn(transport: Transport, options: DialOptions): Connecti
   async function dial(): Promise<Endpoint> {
     let cause: unknown = new ProxyError(options.code, `${options.what}: no address is known`);
     for (const [index, address] of options.addresses.entries()) {
-      if (cancelled) break;
-      current = transport.connect(address, options.deadline);
+      if (cancelled || msLeft(options.deadline) === 0) break;
+      const share = msLeft(options.deadline) / (options.addresses.length - index);
+      current = transport.connect(address, sooner(deadlineIn(share, options.deadline.code), options.deadline));
       try {
         const endpoint = await current.connected;
         options.worked?.(index);
         return endpoint;
       } catch (error) {
         cause = error;
-        if (error instanceof ProxyError && error.code === options.deadline.code) break;
       }
     }
     if (cancelled) throw new ProxyError("offer_cancelled");
