@@ -21,6 +21,8 @@ import { createSessions, type Session } from "./sessions.js";
 
 /** Messages a session may leave unread before offers go to others. */
 const maxBacklog = 256;
+/** Keeps a message far below the 4 MiB that gRPC takes, however long names and details are. */
+const maxResultsPerMessage = 2000;
 
 export interface PublicControlPlaneOptions {
   readonly name: string;
@@ -136,7 +138,10 @@ export function createPublicControlPlane(options: PublicControlPlaneOptions): Pu
     for (const { session: id, announcementId, results } of change.results) {
       const session = sessions.get(id);
       if (session === undefined) continue;
-      session.link.send({ type: "announceResult", announcementId, results });
+      for (let at = 0; at < results.length; at += maxResultsPerMessage) {
+        const part = results.slice(at, at + maxResultsPerMessage);
+        session.link.send({ type: "announceResult", announcementId, results: part });
+      }
       logResults(log, who(session), results);
     }
   }

@@ -8,6 +8,12 @@ import type { AnnouncedNames } from "./messages.js";
 /** Names one session may announce. */
 export const maxNamesPerSession = 20_000;
 
+/**
+ * Announcements of one session that may bear the same name, for different application protocols. Whoever matches a client
+ * looks through all who serve its name, so their number must not be the announcer's choice.
+ */
+const maxAnnouncementsPerName = 64;
+
 /** Who announces; a session belongs to one identity. */
 export interface Announcing {
   readonly session: string;
@@ -63,13 +69,15 @@ interface Announced {
   readonly announcements: Map<number, Map<string, Claim>>;
   /** Names in all of them. */
   names: number;
+  /** In how many of them each name stands. */
+  readonly perName: Map<string, number>;
 }
 
 const details: Record<NameStatus, string> = {
   accepted: "",
   denied: "no grant of this identity covers the name",
   taken: "another identity holds the name; it is accepted when the name is free",
-  full: `a session may announce ${maxNamesPerSession} names`,
+  full: `a session may announce ${maxNamesPerSession} names, and each in ${maxAnnouncementsPerName} announcements`,
   invalid: "not a server-name pattern",
 };
 
@@ -126,12 +134,16 @@ export function createRegistry(initialGrants: Grants): Registry {
         if (parsed.status === "ok") patterns.set(parsed.pattern.text, parsed.pattern);
         else change.refuse(who.session, announcementId, { name, status: "invalid", detail: parsed.problem });
       }
-      const announced: Announced = sessions.get(who.session) ?? { announcements: new Map(), names: 0 };
+      const announced: Announced = sessions.get(who.session) ?? {
+        announcements: new Map(),
+        names: 0,
+        perName: new Map(),
+      };
       const announcement = announced.announcements.get(announcementId) ?? new Map<string, Claim>();
       for (const [text, known] of announcement) {
         if (patterns.has(text)) continue;
         announcement.delete(text);
-        announced.names--;
+        count(announced, text, -1);
         if (known.status === "accepted") change.withdraw(known);
         release(known);
       }
@@ -144,10 +156,10 @@ export function createRegistry(initialGrants: Grants): Registry {
             if (known.status === "accepted") change.accept(known);
           }
           change.result(known);
-        } else if (announced.names >= maxNamesPerSession) {
+        } else if (isFull(announced, text)) {
           change.refuse(who.session, announcementId, { name: text, status: "full", detail: details.full });
         } else {
-          announced.names++;
+          count(announced, text, 1);
           announcement.set(text, claim(who, announcementId, pattern, alpn));
         }
       }
@@ -165,9 +177,9 @@ export function createRegistry(initialGrants: Grants): Registry {
       if (announced === undefined || announcement === undefined) return result();
       for (const claim of announcement.values()) {
         if (claim.status === "accepted") change.withdraw(claim);
+        count(announced, claim.pattern.text, -1);
         release(claim);
       }
-      announced.names -= announcement.size;
       announced.announcements.delete(announcementId);
       if (announced.announcements.size === 0) sessions.delete(session);
       return result();
@@ -203,6 +215,17 @@ export function createRegistry(initialGrants: Grants): Registry {
       return accepted;
     },
   };
+}
+
+function count(announced: Announced, name: string, by: 1 | -1): void {
+  announced.names += by;
+  const times = (announced.perName.get(name) ?? 0) + by;
+  if (times === 0) announced.perName.delete(name);
+  else announced.perName.set(name, times);
+}
+
+function isFull({ names, perName }: Announced, name: string): boolean {
+  return names >= maxNamesPerSession || (perName.get(name) ?? 0) >= maxAnnouncementsPerName;
 }
 
 function sameProtocols(a: readonly string[], b: readonly string[]): boolean {

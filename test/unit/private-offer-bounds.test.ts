@@ -38,7 +38,10 @@ function dataPlane() {
   const told: FromPrivateDataPlane[] = [];
   control.receive((message) => told.push(message));
   const facts = { announcementId: 1, patterns: ["*"], address: "target", resolved: [target] };
-  control.post({ type: "targets", targets: [{ ...facts, proxyProtocol: "none", connectTimeoutMs: 100_000 }] });
+  control.post({
+    type: "targets",
+    targets: [{ ...facts, proxyProtocol: "none", startTls: "none", connectTimeoutMs: 100_000 }],
+  });
   control.post({ type: "attached", session: "s", publicProxy: "p", endpoints: [rendezvous] });
   const refused = () => readCounters([counters.buffer]).refused;
   return { control, dialled, told, refused };
