@@ -5,7 +5,7 @@ import { type Access, type AdminEndpoints, answer, send } from "./answer.js";
 import { boundedHttpServer } from "./http.js";
 import { listenOnSocket, listenOnTcp } from "./listening.js";
 
-export type { CommandResult } from "./answer.js";
+export type { AdminEndpoints, CommandResult } from "./answer.js";
 
 export interface AdminOptions {
   readonly listen?: readonly Address[] | undefined;

@@ -2,8 +2,6 @@ import type { CommandResult } from "../admin/server.js";
 import { atMost } from "../base/deadline.js";
 import { codeOf, messageOf } from "../base/errors.js";
 import { createLog, type Log } from "../base/log.js";
-import { startPrivateProxy } from "../private/proxy.js";
-import { startPublicProxy } from "../public/proxy.js";
 import { formatProblem } from "../settings/problem.js";
 import type { PrivateSettings, PublicSettings } from "../settings/types.js";
 import { exitDone, exitFailed, exitSettings } from "./exit.js";
@@ -85,11 +83,14 @@ function openLog(role: Role, { log, name }: Settings): Log | undefined {
   }
 }
 
+/** A role is loaded once its settings are good: what is wrong with them is said at once. */
 async function start(settings: Settings, log: Log, reload: () => Promise<CommandResult>): Promise<Running> {
   if ("tls" in settings) {
+    const { startPublicProxy } = await import("../public/proxy.js");
     const proxy = await startPublicProxy({ settings, log, reload });
     return { reconfigure: (next) => proxy.reconfigure(next as PublicSettings), stop: () => proxy.stop() };
   }
+  const { startPrivateProxy } = await import("../private/proxy.js");
   const proxy = await startPrivateProxy({ settings, log, reload });
   return { reconfigure: (next) => proxy.reconfigure(next as PrivateSettings), stop: () => proxy.stop() };
 }

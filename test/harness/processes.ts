@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { type AddressInfo, connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { ExecutionContext } from "ava";
@@ -89,6 +90,25 @@ export function runProxyProcess(t: ExecutionContext, role: "public" | "private",
     kill: (signal) => void child.kill(signal),
     exited,
   };
+}
+
+/** What a command printed, and its exit status. */
+export interface CommandOutcome {
+  readonly status: number | null;
+  readonly out: string;
+  readonly error: string;
+}
+
+/** Runs `proxy ARGS` to its end. No settings come from this process's environment. */
+export async function runCommand(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<CommandOutcome> {
+  const own = Object.entries(process.env).filter(([name]) => !name.startsWith("PROXY_"));
+  const child = spawn(process.execPath, [main, ...args], {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...Object.fromEntries(own), ...env },
+    timeout: patienceMs,
+  });
+  const [out, error, [status]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, "close")]);
+  return { status, out, error };
 }
 
 export function ready(proxy: ProxyProcess): Promise<unknown> {
