@@ -28,22 +28,36 @@ export interface MeshAdmission {
   listen(address: Address): Promise<string>;
   /** Stops listening and drops unfinished handshakes. Admitted sockets are not touched. */
   stopListening(): void;
-  /** Resolves when it no longer listens and every socket it ever admitted is closed. */
+  /** Resolves when it no longer listens and every socket it ever admitted is closed; those on unix sockets it closes. */
   closed(): Promise<void>;
+}
+
+/** A connection whose TLS handshake is under way. */
+interface Handshake {
+  readonly socket: Socket;
+  readonly peer: string;
+  /** Tells why it is not admitted, and is done; only the first time. Whoever calls it closes the socket. */
+  refuse(reason: ReasonCode, detail: string): void;
+  /** The same, and closes the socket. */
+  end(reason: ReasonCode): void;
+  /** It is no longer under way: its timer and its place are given back. */
+  done(): void;
 }
 
 /**
  * Accepts on the mesh port and bounds what a peer without a certificate can cost, before gRPC sees anything: rate per
- * address, handshakes at once (the oldest gives way), time.
+ * address, handshakes at once (the oldest gives way), time. Of these only the time is bounded on a unix socket, which
+ * has its permissions.
  */
 export function createMeshAdmission(options: MeshAdmissionOptions): MeshAdmission {
   const { pem, admitted, refused } = options;
   const servers: Server[] = [];
   const closing: Promise<void>[] = [];
   const rate = tokenBuckets({ perSecond: handshakesPerSecond, burst: handshakeBurst, maxKeys: maxTrackedAddresses });
-  const handshaking = halfOpenSet<string>(maxHandshakes);
+  const handshaking = halfOpenSet<Handshake>(maxHandshakes);
   // By connection (both addresses), which the TLS socket shows as well as the raw one beneath it.
-  const pending = new Map<string, { socket: Socket; settle: () => void }>();
+  const underWay = new Map<string, Handshake>();
+  const unixSockets = new Set<Socket>();
 
   const tls = createTlsServer({
     cert: pem.certificate,
@@ -57,41 +71,69 @@ export function createMeshAdmission(options: MeshAdmissionOptions): MeshAdmissio
     handshakeTimeout: handshakeTimeoutMs * 2,
   });
   tls.on("secureConnection", (socket) => {
-    pending.get(connectionOf(socket))?.settle();
-    if (socket.alpnProtocol === "h2") return admitted(socket);
-    refused("mesh_handshake_failed", peerOf(socket), "the peer does not speak HTTP/2");
-    socket.destroy();
+    if (socket.alpnProtocol === "h2") {
+      underWay.get(connectionOf(socket))?.done();
+      admitted(socket);
+    } else {
+      fail(socket, "the peer does not speak HTTP/2");
+    }
   });
-  tls.on("tlsClientError", (error: Error & { code?: string }, socket) => {
-    refused("mesh_handshake_failed", peerOf(socket), error.code ?? error.message);
+  tls.on("tlsClientError", (error: Error & { code?: string }, socket) => fail(socket, error.code ?? error.message));
+
+  function fail(socket: TLSSocket, detail: string): void {
+    // A socket that was closed has no addresses any more; whoever closed it has told why.
+    underWay.get(connectionOf(socket))?.refuse("mesh_handshake_failed", detail);
+    // Not the socket beneath: to close that in the middle of what TLS does with it ends the process (Node 20).
     socket.destroy();
-  });
+  }
 
   function accept(socket: Socket): void {
     const peer = peerOf(socket);
-    const connection = connectionOf(socket);
-    const refuse = (reason: ReasonCode) => {
-      refused(reason, peer, "");
-      socket.destroy();
-    };
     socket.on("error", () => socket.destroy());
-    if (!rate.take(socket.remoteAddress ?? "")) return refuse("mesh_rate_limited");
-    const timer = setTimeout(() => refuse("mesh_handshake_timeout"), handshakeTimeoutMs);
-    const settle = () => {
-      clearTimeout(timer);
-      pending.delete(connection);
-      handshaking.delete(connection);
+    // Nobody's fault, and nobody's share of the rate: there is no address any more.
+    if (socket.destroyed || socket.remoteAddress === undefined) return void socket.destroy();
+    if (!rate.take(socket.remoteAddress)) {
+      refused("mesh_rate_limited", peer, "");
+      socket.destroy();
+      return;
+    }
+    const connection = connectionOf(socket);
+    const handshake: Handshake = {
+      socket,
+      peer,
+      refuse(reason, detail) {
+        if (underWay.get(connection) !== handshake) return;
+        handshake.done();
+        refused(reason, peer, detail);
+      },
+      end(reason) {
+        handshake.refuse(reason, "");
+        socket.destroy();
+      },
+      done() {
+        if (underWay.get(connection) === handshake) underWay.delete(connection);
+        clearTimeout(timer);
+        handshaking.delete(handshake);
+      },
     };
-    pending.set(connection, { socket, settle });
-    handshaking.add(connection, () => refuse("mesh_crowded"));
-    socket.once("close", settle);
+    const timer = setTimeout(() => handshake.end("mesh_handshake_timeout"), handshakeTimeoutMs);
+    underWay.set(connection, handshake);
+    handshaking.add(handshake, () => handshake.end("mesh_crowded"));
+    socket.once("close", () => handshake.refuse("mesh_handshake_failed", "the peer left during the handshake"));
     socket.setNoDelay(true);
+    tls.emit("connection", socket);
+  }
+
+  function acceptUnix(socket: Socket): void {
+    socket.on("error", () => socket.destroy());
+    unixSockets.add(socket);
+    socket.once("close", () => unixSockets.delete(socket));
     tls.emit("connection", socket);
   }
 
   return {
     listen(address) {
-      const server = createServer(accept);
+      const server = createServer(address.kind === "unix" ? acceptUnix : accept);
       servers.push(server);
       return new Promise((resolve, reject) => {
         server.once("error", (cause: NodeJS.ErrnoException) => {
@@ -109,11 +151,15 @@ export function createMeshAdmission(options: MeshAdmissionOptions): MeshAdmissio
       });
     },
     stopListening() {
-      for (const { socket } of pending.values()) socket.destroy();
+      for (const handshake of [...underWay.values()]) {
+        handshake.done();
+        handshake.socket.destroy();
+      }
       for (const server of servers)
         if (server.listening) closing.push(new Promise((resolve) => server.close(() => resolve())));
     },
     async closed() {
+      for (const socket of unixSockets) socket.destroy();
       await Promise.all(closing);
     },
   };

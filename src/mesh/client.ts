@@ -3,7 +3,8 @@ import { type ClientDuplexStream, status } from "@grpc/grpc-js";
 import { messageOf, ProxyError } from "../base/errors.js";
 import { decodeFromPublic, encodeFromPrivate } from "./codec.js";
 import { MeshCredentials } from "./credentials.js";
-import { Mesh } from "./definition.js";
+import { Mesh, maxMessageBytes } from "./definition.js";
+import { dialledChannel } from "./dialled-address.js";
 import type { FromPrivate as WireFromPrivate } from "./generated/rendezvous/v1/FromPrivate.js";
 import type { FromPublic__Output } from "./generated/rendezvous/v1/FromPublic.js";
 import type { MeshLink, MeshLinkEvents } from "./link.js";
@@ -45,32 +46,40 @@ export function meshSecureContext(pem: MeshPem): SecureContext {
  */
 export function attach(options: AttachOptions): MeshLink<FromPrivate> {
   const { ip, port, host, events } = options;
-  const target = ip.includes(":") ? `ipv6:[${ip}]:${port}` : `ipv4:${ip}:${port}`;
+  const giveUp = new AbortController();
+  const dialled = dialledChannel({ ip, port, signal: giveUp.signal });
   let peer = ip.includes(":") ? `[${ip}]:${port}` : `${ip}:${port}`;
   const credentials = new MeshCredentials(options.context, options.serverName, options.handshakeTimeoutMs, (socket) => {
     peer = `${socket.remoteFamily === "IPv6" ? `[${socket.remoteAddress}]` : socket.remoteAddress}:${socket.remotePort}`;
   });
-  const client = new Mesh(target, credentials, {
+  const client = new Mesh(dialled.target, credentials, {
+    ...dialled.options,
     "grpc.default_authority": host,
     "grpc.use_local_subchannel_pool": 1,
     "grpc.enable_http_proxy": 0,
     "grpc.enable_retries": 0,
+    "grpc.max_receive_message_length": maxMessageBytes,
     "grpc.keepalive_time_ms": options.keepalive.intervalMs,
     "grpc.keepalive_timeout_ms": options.keepalive.timeoutMs,
     "grpc.keepalive_permit_without_calls": 1,
   });
   const stream: ClientDuplexStream<WireFromPrivate, FromPublic__Output> = client.attach();
   let open = true;
+  let established = false;
 
   function close(why: string): void {
     if (!open) return;
     open = false;
     stream.cancel();
     client.close();
+    // In order where there is a peer; a connection that is still being made is given up, but never in the middle of what
+    // TLS does with it.
+    if (!established) setImmediate(() => giveUp.abort());
     events.closed(why);
   }
 
   stream.on("data", (wire: FromPublic__Output) => {
+    established = true;
     if (!open) return;
     try {
       const message = decodeFromPublic(wire);
@@ -98,6 +107,6 @@ export function attach(options: AttachOptions): MeshLink<FromPrivate> {
     end() {
       if (open) stream.end();
     },
-    destroy: () => close("closed here"),
+    destroy: (why = "closed here") => close(why),
   };
 }

@@ -11,9 +11,14 @@ import type { DeclineReason, FromPrivate, FromPublic, NameStatus, Offer } from "
  */
 
 const instanceBytes = 16;
+const sessionBytes = 16;
 const tokenBytes = 32;
 const maxNameLength = 255;
 const maxTextLength = 1024;
+/** More than a session may announce, so that every name gets its answer; less than would stop this process for long. */
+const maxNames = 50_000;
+const maxProtocols = 64;
+const maxEndpoints = 64;
 
 const declineToWire = {
   target_unreachable: "DECLINE_TARGET_UNREACHABLE",
@@ -86,8 +91,8 @@ export function decodeFromPrivate(wire: FromPrivate__Output): FromPrivate | unde
     return {
       type: "announce",
       announcementId,
-      names: names.map((name) => name.slice(0, maxNameLength)),
-      alpn: alpn.map((protocol) => text(protocol, "announce.alpn")),
+      names: atMost(names, maxNames, "announce.names").map((name) => name.slice(0, maxNameLength)),
+      alpn: atMost(alpn, maxProtocols, "announce.alpn").map((protocol) => text(protocol, "announce.alpn")),
     };
   }
   if (wire.withdraw) return { type: "withdraw", announcementId: wire.withdraw.announcementId };
@@ -152,9 +157,9 @@ export function decodeFromPublic(wire: FromPublic__Output): FromPublic | undefin
       welcome: {
         protocolVersion: welcome.protocolVersion,
         nodeName: text(welcome.nodeName, "welcome.node_name"),
-        sessionId: welcome.sessionId.toString("hex"),
-        rendezvousEndpoints: welcome.rendezvousEndpoints.map((endpoint) =>
-          text(endpoint, "welcome.rendezvous_endpoints"),
+        sessionId: exactly(welcome.sessionId, sessionBytes, "welcome.session_id").toString("hex"),
+        rendezvousEndpoints: atMost(welcome.rendezvousEndpoints, maxEndpoints, "welcome.rendezvous_endpoints").map(
+          (endpoint) => text(endpoint, "welcome.rendezvous_endpoints"),
         ),
         unansweredOffers: welcome.limits?.unansweredOffers ?? 0,
         maxNames: welcome.limits?.names ?? 0,
@@ -203,4 +208,9 @@ function exactly(bytes: Buffer, length: number, field: string): Buffer {
 function text(value: string, field: string): string {
   if (value.length <= maxTextLength) return value;
   throw new ProxyError("mesh_protocol_violated", `${field} is longer than ${maxTextLength} characters`);
+}
+
+function atMost<T>(items: readonly T[], max: number, field: string): readonly T[] {
+  if (items.length <= max) return items;
+  throw new ProxyError("mesh_protocol_violated", `${field} has ${items.length} entries, at most ${max} are allowed`);
 }

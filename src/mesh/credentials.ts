@@ -63,6 +63,8 @@ export class MeshCredentials extends ChannelCredentials {
         clearTimeout(timer);
         tlsSocket.removeAllListeners("close");
         tlsSocket.removeListener("error", fail);
+        // gRPC does not listen at every moment; what goes wrong also shows in the socket's end.
+        tlsSocket.on("error", () => tlsSocket.destroy());
         this.connected(tlsSocket);
         resolve(tlsSocket);
       });

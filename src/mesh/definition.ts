@@ -13,3 +13,6 @@ export const { Mesh } = (loadPackageDefinition(definition) as unknown as ProtoGr
 
 /** The service's name in standard gRPC health checking. */
 export const meshServiceName = "rendezvous.v1.Mesh";
+
+/** The longest message that is received. 20,000 names of 253 bytes have room in one announcement. */
+export const maxMessageBytes = 8 * 1024 * 1024;

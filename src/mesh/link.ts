@@ -8,8 +8,8 @@ export interface MeshLink<Out> {
   readonly backlog: number;
   /** Ends the stream in order: what is queued is still sent. */
   end(): void;
-  /** Ends it at once. */
-  destroy(): void;
+  /** Ends it at once. `why` is what the peer did wrong, and what it is told where it can still be told. */
+  destroy(why?: string): void;
 }
 
 /** What the owner of a link is told. `closed` comes exactly once, and nothing after it. */

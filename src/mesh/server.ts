@@ -7,7 +7,7 @@ import type { ReasonCode } from "../base/reasons.js";
 import { createMeshAdmission } from "./admission.js";
 import type { MeshPem } from "./client.js";
 import { decodeFromPrivate, encodeFromPublic } from "./codec.js";
-import { Mesh, meshServiceName } from "./definition.js";
+import { Mesh, maxMessageBytes, meshServiceName } from "./definition.js";
 import type { FromPrivate__Output } from "./generated/rendezvous/v1/FromPrivate.js";
 import type { FromPublic as WireFromPublic } from "./generated/rendezvous/v1/FromPublic.js";
 import type { MeshLink, MeshLinkEvents } from "./link.js";
@@ -15,6 +15,9 @@ import type { FromPrivate, FromPublic } from "./messages.js";
 
 /** A connection that does not attach, or whose stream has ended, is closed after this time. */
 const maxIdleMs = 60_000;
+
+/** How long a stream that was ended may take to be gone. A peer that does not read would keep it for ever. */
+const farewellMs = 2000;
 
 export interface MeshServerOptions {
   readonly listen: readonly Address[];
@@ -49,8 +52,16 @@ export async function startMeshServer(options: MeshServerOptions): Promise<MeshS
     "grpc.keepalive_permit_without_calls": 1,
     "grpc.max_connection_idle_ms": maxIdleMs,
     "grpc.max_concurrent_streams": 8,
+    "grpc.max_receive_message_length": maxMessageBytes,
   });
-  server.addService(Mesh.service, { Attach: (stream: AttachStream) => acceptStream(stream, options) });
+  /** By peer: gRPC ends streams, but only whoever holds the socket can end a connection. */
+  const sockets = new Map<string, TLSSocket>();
+  server.addService(Mesh.service, {
+    Attach: (stream: AttachStream) => {
+      const peer = stream.getPeer();
+      acceptStream(stream, options, () => sockets.get(peer)?.destroy());
+    },
+  });
   const health = new HealthImplementation({ "": "SERVING", [meshServiceName]: "SERVING" });
   health.addToServer(server);
   // TLS is done by the time a connection is injected, hence "insecure".
@@ -60,6 +71,10 @@ export async function startMeshServer(options: MeshServerOptions): Promise<MeshS
     pem: options.pem,
     admitted: (socket: TLSSocket) => {
       socket.on("error", () => socket.destroy());
+      // As gRPC names a stream's peer.
+      const peer = `${socket.remoteAddress}:${socket.remotePort}`;
+      sockets.set(peer, socket);
+      socket.once("close", () => sockets.delete(peer));
       injector.injectConnection(socket);
     },
     refused: options.refused,
@@ -92,13 +107,14 @@ export async function startMeshServer(options: MeshServerOptions): Promise<MeshS
 
 type AttachStream = ServerDuplexStream<FromPrivate__Output, WireFromPublic>;
 
-function acceptStream(stream: AttachStream, options: MeshServerOptions): void {
+/** `cut` ends the connection that the stream is on. */
+function acceptStream(stream: AttachStream, options: MeshServerOptions, cut: () => void): void {
   const certificate = stream.getAuthContext().sslPeerCertificate?.raw;
   if (certificate === undefined) {
     fail(stream, status.UNAUTHENTICATED, "no client certificate");
     return;
   }
-  const link = serverLink(stream);
+  const link = serverLink(stream, cut);
   const attached = options.attach(link, certificate);
   if ("refused" in attached) {
     options.refused(attached.refused, stream.getPeer(), attached.detail);
@@ -120,20 +136,30 @@ function acceptStream(stream: AttachStream, options: MeshServerOptions): void {
     } catch (error) {
       if (!(error instanceof ProxyError)) throw error;
       options.refused(error.code, stream.getPeer(), error.message);
-      fail(stream, status.INVALID_ARGUMENT, error.message);
+      link.destroy(error.message);
     }
   });
   stream.on("cancelled", () => close("the link was lost"));
   stream.on("error", (error: Error) => close(messageOf(error)));
   stream.on("end", () => {
-    link.end();
-    close("the private proxy ended the stream");
+    // A lost connection shows as an end, too, and as a cancellation right after that.
+    setImmediate(() => {
+      close("the private proxy ended the stream");
+      link.end();
+    });
   });
   stream.on("close", () => close("the stream was closed"));
 }
 
-function serverLink(stream: AttachStream): MeshLink<FromPublic> {
+function serverLink(stream: AttachStream, cut: () => void): MeshLink<FromPublic> {
   let open = true;
+
+  function close(): void {
+    open = false;
+    const timer = setTimeout(cut, farewellMs);
+    stream.once("close", () => clearTimeout(timer));
+  }
+
   return {
     peer: stream.getPeer(),
     get backlog() {
@@ -144,13 +170,14 @@ function serverLink(stream: AttachStream): MeshLink<FromPublic> {
     },
     end() {
       if (!open) return;
-      open = false;
+      close();
       stream.end();
     },
-    destroy() {
+    destroy(why) {
       if (!open) return;
-      open = false;
-      fail(stream, status.ABORTED, "the session was ended");
+      close();
+      if (why === undefined) fail(stream, status.ABORTED, "the session was ended");
+      else fail(stream, status.FAILED_PRECONDITION, why);
     },
   };
 }

@@ -95,7 +95,10 @@ export function createAttachment(options: AttachmentOptions): Attachment {
     return new Promise((resolve) => {
       let welcome: Welcome | undefined;
       let attachedAt = 0;
-      const welcomeTimer = setTimeout(() => current.destroy(), welcomeTimeoutMs);
+      const welcomeTimer = setTimeout(
+        () => current.destroy(`no welcome within ${welcomeTimeoutMs} ms`),
+        welcomeTimeoutMs,
+      );
       const current = attach({
         ...options,
         ip,

@@ -168,8 +168,10 @@ export function createPublicControlPlane(options: PublicControlPlaneOptions): Pu
   function cancel(session: string, token: Uint8Array): void {
     const queued = outbox.get(session);
     const kept = queued?.filter((offer) => Buffer.compare(offer.token, token) !== 0);
-    if (queued !== undefined && kept !== undefined && kept.length < queued.length) outbox.set(session, kept);
-    else sessions.get(session)?.link.send({ type: "cancelOffer", token });
+    if (queued !== undefined && kept !== undefined && kept.length < queued.length) {
+      if (kept.length > 0) outbox.set(session, kept);
+      else outbox.delete(session);
+    } else sessions.get(session)?.link.send({ type: "cancelOffer", token });
   }
 
   port.receive((message) => {

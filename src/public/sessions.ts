@@ -7,6 +7,10 @@ import { type FromPrivate, type FromPublic, type PrivateHello, protocolVersion }
 /** A stream must say who it is within this time. */
 const helloTimeoutMs = 5000;
 
+/** A peer that leaves more than this unread for so many pings in a row does not read at all. */
+const maxUnread = 256;
+const maxUnreadPings = 3;
+
 /** One attached private proxy process. */
 export interface Session {
   readonly id: string;
@@ -38,7 +42,7 @@ export interface Sessions {
   get(id: string): Session | undefined;
   all(): Iterable<Session>;
   readonly size: number;
-  /** Stops pinging. Links are not touched. */
+  /** Stops pinging. Links are not touched: they tell of their own end. */
   close(): void;
 }
 
@@ -53,8 +57,21 @@ export function createSessions(options: {
   const pings = new Map<string, { nonce: bigint; at: number }>();
   let nonce = 0n;
 
+  /** Pings in a row that found too much unread. */
+  const unread = new Map<Session, number>();
+
   const pinging = setInterval(() => {
-    for (const session of byId.values()) {
+    for (const session of [...byId.values()]) {
+      const stuck = session.link.backlog > maxUnread ? (unread.get(session) ?? 0) + 1 : 0;
+      if (stuck >= maxUnreadPings) {
+        const why = "the peer does not read what it is sent";
+        events.refused("mesh_protocol_violated", session.link.peer, why);
+        session.link.destroy(why);
+        detach(session, why);
+        continue;
+      }
+      if (stuck > 0) unread.set(session, stuck);
+      else unread.delete(session);
       nonce++;
       pings.set(session.id, { nonce, at: now() });
       session.link.send({ type: "ping", nonce });
@@ -65,6 +82,7 @@ export function createSessions(options: {
   function detach(session: Session, why: string): void {
     if (!byId.delete(session.id)) return;
     pings.delete(session.id);
+    unread.delete(session);
     const key = instanceKey(session);
     if (byInstance.get(key) === session) byInstance.delete(key);
     events.detached(session, why);
@@ -98,7 +116,7 @@ export function createSessions(options: {
       let session: Session | undefined;
       const violate = (detail: string) => {
         events.refused("mesh_protocol_violated", link.peer, detail);
-        link.destroy();
+        link.destroy(detail);
       };
       const timer = setTimeout(() => violate(`no hello within ${helloTimeoutMs} ms`), helloTimeoutMs);
       return {
