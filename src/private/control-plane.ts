@@ -74,6 +74,7 @@ interface Public {
 
 export function createPrivateControlPlane(options: PrivateControlPlaneOptions): PrivateControlPlane {
   const { log, port } = options;
+  let leaving = false;
   const drained = signal();
   const closed = signal();
   const instance = randomBytes(16).toString("hex");
@@ -104,7 +105,8 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
           bySession.delete(welcome.sessionId);
           results.clear();
           port.post({ type: "detached", session: welcome.sessionId });
-          log.warn({ publicProxy: address, why, reason: "mesh_lost" }, reason("mesh_lost").means);
+          if (leaving) log.info({ publicProxy: address }, "detached");
+          else log.warn({ publicProxy: address, why, reason: "mesh_lost" }, reason("mesh_lost").means);
         },
         failed(why, retryMs) {
           // The first failure is news; that it goes on is not.
@@ -236,6 +238,7 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
       }
     },
     async drain() {
+      leaving = true;
       for (const { attachment } of publics) {
         attachment.stopReconnecting();
         attachment.send({ type: "leaving" });

@@ -9,7 +9,7 @@ export const maxUnansweredOffers = 1024;
  */
 export function leastConnections(
   announcers: readonly Announcer[],
-  tried: ReadonlySet<string>,
+  tried: { has(session: string): boolean },
   loadOf: (session: string) => { readonly spliced: number; readonly unanswered: number },
 ): Announcer | undefined {
   let best: Announcer | undefined;

@@ -1,10 +1,9 @@
-import { type Deadline, deadlineIn, msLeft, sooner } from "../base/deadline.js";
-import { codeOf, ProxyError } from "../base/errors.js";
-import { decodeVerdict } from "../rendezvous/verdict.js";
+import { type Deadline, deadlineIn, msLeft } from "../base/deadline.js";
+import { codeOf, messageOf, ProxyError } from "../base/errors.js";
 import { type ClientHello, createHelloReader } from "../tls-sni/index.js";
 import type { Endpoint } from "../transport/endpoint.js";
+import { offerClient } from "./attempt.js";
 import type { ClientPlane } from "./data-plane.js";
-import { dialBackHeader } from "./dial-back-header.js";
 import type { LiveConnection } from "./live-connections.js";
 import type { Announcer } from "./names.js";
 import { readPreamble } from "./preamble.js";
@@ -23,7 +22,7 @@ export async function serveClient(client: Endpoint, plane: ClientPlane): Promise
     await connection.splice(plane.splice(client, dialBack), announcer, bytes.length);
   } catch (error) {
     if (codeOf(error) === "internal") plane.fault(error);
-    connection.refuse(connection.gone ? "client_left" : codeOf(error));
+    connection.refuse(connection.gone ? "client_left" : codeOf(error), messageOf(error));
   }
 }
 
@@ -71,20 +70,23 @@ async function rendezvous(
   plane: ClientPlane,
 ): Promise<Rendezvous> {
   const deadline = deadlineIn(plane.config.deadlineMs, "nobody_answered");
-  const tried = new Set<string>();
+  /** By session: what became of it. */
+  const tried = new Map<string, string>();
   let silent = false;
   const leaveWaiting = plane.enterWaiting();
   try {
     for (;;) {
       const announcer = await nextAnnouncer(connection, hello, tried, deadline, plane);
-      if (announcer === undefined) throw new ProxyError(silent ? "nobody_answered" : "all_declined");
-      const attempt = await offer(connection, hello, bytes, announcer, deadline, plane);
+      if (announcer === undefined) {
+        throw new ProxyError(silent ? "nobody_answered" : "all_declined", [...tried.values()].join(", "));
+      }
+      const attempt = await offerClient(connection, hello, bytes, announcer, deadline, plane);
       if (connection.gone) throw new ProxyError("client_left");
       if (attempt.status === "taken") return { announcer, dialBack: attempt.dialBack };
       // The hello may have reached a server, and early data must not be played to a second one (RFC 8446 §8).
       if (attempt.status === "lost" && hello.earlyData) throw new ProxyError("nobody_answered");
       silent ||= attempt.status !== "declined";
-      tried.add(announcer.session.session);
+      tried.set(announcer.session.session, `${announcer.session.name}: ${attempt.why}`);
     }
   } finally {
     leaveWaiting();
@@ -95,7 +97,7 @@ async function rendezvous(
 async function nextAnnouncer(
   connection: LiveConnection,
   hello: ClientHello,
-  tried: ReadonlySet<string>,
+  tried: ReadonlyMap<string, string>,
   deadline: Deadline,
   plane: ClientPlane,
 ): Promise<Announcer | undefined> {
@@ -106,48 +108,5 @@ async function nextAnnouncer(
     if (msLeft(deadline) === 0) throw new ProxyError(deadline.code);
     await plane.hold(connection, hello.serverName, Math.min(match.until, deadline.at));
     if (connection.gone) throw new ProxyError("client_left");
-  }
-}
-
-type Attempt =
-  | { readonly status: "taken"; readonly dialBack: Endpoint }
-  | { readonly status: "declined" }
-  /** Nobody came for the client: it is as it was. */
-  | { readonly status: "unanswered" }
-  /** The hello went out and no verdict came back. */
-  | { readonly status: "lost" };
-
-/** One attempt: park the client under a token, offer it, and give the hello to the dial-back that presents the token. */
-async function offer(
-  connection: LiveConnection,
-  hello: ClientHello,
-  bytes: Uint8Array,
-  announcer: Announcer,
-  overall: Deadline,
-  plane: ClientPlane,
-): Promise<Attempt> {
-  const deadline = sooner(deadlineIn(plane.config.attemptTimeoutMs, "nobody_answered"), overall);
-  const parked = plane.park(connection, hello, announcer, deadline);
-  connection.whenGone(() => parked.settle({ status: "abandoned" }));
-  const outcome = await parked.outcome;
-  if (outcome.status === "declined") return { status: "declined" };
-  if (outcome.status !== "claimed") {
-    if (outcome.status !== "sessionGone") plane.cancelOffer(announcer, parked);
-    return { status: "unanswered" };
-  }
-
-  const { dialBack } = outcome;
-  connection.whenGone(() => dialBack.destroy());
-  dialBack.write(Buffer.concat([dialBackHeader(connection, announcer), bytes]));
-  try {
-    const first = await dialBack.read(deadline);
-    if (first === undefined || first.length === 0) throw new ProxyError("peer_ended");
-    if (first.length > 1) dialBack.unread(first.subarray(1));
-    if (decodeVerdict(first[0]!) === "taken") return { status: "taken", dialBack };
-    dialBack.destroy();
-    return { status: "declined" };
-  } catch {
-    dialBack.destroy();
-    return { status: "lost" };
   }
 }

@@ -249,9 +249,11 @@ function who(session: Session) {
   return { identity: session.identity.text, privateProxy: session.hello.name, peer: session.link.peer };
 }
 
-function logConnection(log: Log, { refused, ...record }: ConnectionRecord): void {
-  if (refused === undefined) log.info({ ...record }, "connection");
-  else log[reason(refused).level]({ ...record, reason: refused }, `connection refused: ${reason(refused).means}`);
+function logConnection(log: Log, { refused, detail, ...record }: ConnectionRecord): void {
+  if (refused === undefined) return log.info({ ...record }, "connection");
+  const { level, means } = reason(refused);
+  const more = detail === undefined || detail === means ? {} : { detail };
+  log[level]({ ...record, reason: refused, ...more }, `connection refused: ${means}`);
 }
 
 /** The address without its port, IPv4-mapped ones as IPv4: as data planes see addresses. */

@@ -34,7 +34,7 @@ export interface ClientPlane {
   /** Resolves when a matching announcement came, `until` (monotonic ms) is reached, or the client is gone. */
   hold(connection: LiveConnection, serverName: string | undefined, until: number): Promise<void>;
   /** Whom to ask next, among those not yet tried. */
-  choose(announcers: readonly Announcer[], tried: ReadonlySet<string>): Announcer | undefined;
+  choose(announcers: readonly Announcer[], tried: { has(session: string): boolean }): Announcer | undefined;
   /** Parks the client and sends the offer. */
   park(connection: LiveConnection, hello: ClientHello, announcer: Announcer, deadline: Deadline): ParkedClient;
   cancelOffer(announcer: Announcer, parked: ParkedClient): void;

@@ -20,7 +20,7 @@ export interface LiveConnection {
   /** What to call when that happens, or at once where it has happened; replaces what was set before. */
   whenGone(abandon: () => void): void;
   /** Tells the client why, where the code says how (mostly a TLS alert), and ends it. Only the first end of a connection counts. */
-  refuse(code: ReasonCode): void;
+  refuse(code: ReasonCode, detail?: string): void;
   /** Joins it with the dial-back; resolves when it has ended. */
   splice(splice: Splice, announcer: Announcer, helloBytes: number): Promise<void>;
 }
@@ -71,7 +71,13 @@ export function createLiveConnections(options: {
       abandon = undefined;
     }
 
-    function close(result: { bytesUp: number; bytesDown: number; endedBy: string; refused?: ReasonCode }): void {
+    function close(result: {
+      bytesUp: number;
+      bytesDown: number;
+      endedBy: string;
+      refused?: ReasonCode;
+      detail?: string | undefined;
+    }): void {
       if (!open) return;
       open = false;
       live.delete(entry);
@@ -86,6 +92,7 @@ export function createLiveConnections(options: {
         bytesDown: result.bytesDown,
         endedBy: result.endedBy,
         refused: result.refused,
+        detail: result.detail,
         ms: Math.round(now() - openedAt),
       });
       if (live.size === 0) emptied?.();
@@ -112,14 +119,14 @@ export function createLiveConnections(options: {
         if (gone) callback();
         else abandon = callback;
       },
-      refuse(code) {
+      refuse(code, detail) {
         if (!open) return;
         counters.refuse(code);
         const last = refusalBytes(code);
         if (last === undefined || gone) client.destroy();
         else client.end(last);
         leave();
-        close({ bytesUp: 0, bytesDown: 0, endedBy: code, refused: code });
+        close({ bytesUp: 0, bytesDown: 0, endedBy: code, refused: code, detail });
       },
       async splice(started, to, helloBytes) {
         if (!open) {

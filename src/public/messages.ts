@@ -88,6 +88,8 @@ export interface ConnectionRecord {
   readonly endedBy: string;
   /** The code, where it was not served. */
   readonly refused: ReasonCode | undefined;
+  /** What there is to say beyond the code: whom the client was offered to, say, and what each of them answered. */
+  readonly detail: string | undefined;
   readonly ms: number;
 }
 

@@ -50,6 +50,22 @@ test("a granted name that nobody announces is held, then gets alert 112", async 
   t.is(running.proxy.status().refused.server_name_not_announced, 1);
 });
 
+test("a client that nobody takes gets alert 80, and the log says who was asked and what each answered", async (t) => {
+  const closed = await echoServer(certificates);
+  await closed.close();
+  const pair = await startPair(t, certificates, [{ address: closed.address }]);
+  await startPrivate(t, certificates, [pair.public.mesh], [{ address: closed.address }], { name: "second" });
+  await pair.public.log.line(({ message, fields }) => message === "name announced" && fields.privateProxy === "second");
+  t.is(await tlsError(pair.public.clientPort, certificates), alertErrors.internalError);
+  const line = await pair.public.log.line(({ fields }) => fields.reason === "all_declined");
+  t.deepEqual(
+    new Set(String(line.fields.detail).split(", ")),
+    new Set(["private-proxy-1: target_unreachable", "second: target_unreachable"]),
+  );
+  const there = await pair.private.log.line(({ fields }) => fields.reason === "target_unreachable");
+  t.is(there.fields.connection, line.fields.connection);
+});
+
 test("a client that comes before the private proxy is held and served", async (t) => {
   const server = await echoServer(certificates);
   t.teardown(() => server.close());
