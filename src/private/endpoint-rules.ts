@@ -1,4 +1,4 @@
-import { BlockList, isIP, isIPv6 } from "node:net";
+import { BlockList, isIP, isIPv6, SocketAddress } from "node:net";
 import { isAddress, parseAddress } from "../base/address.js";
 
 /**
@@ -24,7 +24,8 @@ export type EndpointJudgement =
 
 type Rule = { readonly port: number | undefined } & (
   | { readonly kind: "host"; readonly host: string }
-  | { readonly kind: "network"; readonly network: BlockList }
+  /** `family` apart: a list of all of IPv6 holds all of IPv4 too, in the eyes of `BlockList`. */
+  | { readonly kind: "network"; readonly network: BlockList; readonly family: 4 | 6 }
 );
 
 /** `allowed`: hosts or CIDRs, with or without a port, from `mesh.rendezvous`. They have been checked by the settings. */
@@ -35,10 +36,13 @@ export function createEndpointRules(allowed: readonly string[]): EndpointRules {
       const address = parseAddress(endpoint, { hostOptional: true });
       if (!isAddress(address)) return { status: "refused", problem: address.problem };
       if (address.kind === "unix") return { status: "refused", problem: "a unix socket is not a rendezvous endpoint" };
-      const { host, port } = address;
+      const { port } = address;
+      if (address.host.includes("%"))
+        return { status: "refused", problem: "an IPv6 zone means nothing to another host" };
+      const host = canonicalHost(address.host);
       if (port === 0) return { status: "refused", problem: "port 0 cannot be dialled" };
       // The name may stand for several public proxies, but the token is known to one: the one that answered.
-      if (host === "" || host === dialled.host || host === dialled.ip)
+      if (host === "" || host === canonicalHost(dialled.host) || host === canonicalHost(dialled.ip))
         return { status: "allowed", host: dialled.ip, port };
       if (rules.some((rule) => allows(rule, host, port))) return { status: "allowed", host, port };
       return {
@@ -52,7 +56,18 @@ export function createEndpointRules(allowed: readonly string[]): EndpointRules {
 function allows(rule: Rule, host: string, port: number): boolean {
   if (rule.port !== undefined && rule.port !== port) return false;
   if (rule.kind === "host") return rule.host === host;
-  return isIP(host) !== 0 && rule.network.check(host, isIPv6(host) ? "ipv6" : "ipv4");
+  return isIP(host) === rule.family && rule.network.check(host, rule.family === 6 ? "ipv6" : "ipv4");
+}
+
+/**
+ * One text for what is one place: lower case, no trailing dot, IPv6 in its shortest form, and IPv4-mapped IPv6 as the IPv4
+ * that it is.
+ */
+function canonicalHost(text: string): string {
+  const host = text.toLowerCase();
+  if (!isIPv6(host) || host.includes("%")) return host.endsWith(".") ? host.slice(0, -1) : host;
+  const { address } = new SocketAddress({ address: host, family: "ipv6" });
+  return /^::ffff:(\d+\.\d+\.\d+\.\d+)$/.exec(address)?.[1] ?? address;
 }
 
 /** `host`, `host:port`, `v4/bits`, `v4/bits:port`, `v6`, `[v6]:port`, `v6/bits`, `[v6/bits]:port`. */
@@ -63,8 +78,9 @@ function parseRule(text: string): Rule {
   const subject = (match?.[1] ?? text).toLowerCase();
   const port = match?.[2] === undefined ? undefined : Number(match[2]);
   const [base, bits] = subject.split("/");
-  if (bits === undefined) return { kind: "host", host: subject, port };
+  if (bits === undefined) return { kind: "host", host: canonicalHost(subject), port };
   const network = new BlockList();
-  network.addSubnet(base!, Number(bits), isIPv6(base!) ? "ipv6" : "ipv4");
-  return { kind: "network", network, port };
+  const family = isIPv6(base!) ? 6 : 4;
+  network.addSubnet(base!, Number(bits), family === 6 ? "ipv6" : "ipv4");
+  return { kind: "network", network, family, port };
 }
