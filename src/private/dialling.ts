@@ -7,7 +7,10 @@ import type { Connecting, ResolvedAddress, Transport } from "../transport/transp
 /** Tries addresses in turn until one is connected. */
 export interface DialOptions {
   readonly addresses: readonly ResolvedAddress[];
-  /** Every attempt ends by then; the last error is thrown under `code`. */
+  /**
+   * Every attempt ends by then, and each has no more than its share of the time, so that an address that does not answer
+   * leaves some for the others. The last error is thrown under `code`.
+   */
   readonly deadline: Deadline;
   readonly code: ReasonCode;
   readonly what: string;
@@ -30,6 +33,7 @@ export function dialInTurn(transport: Transport, options: DialOptions): Connecti
       current = transport.connect(address, sooner(deadlineIn(share, options.deadline.code), options.deadline));
       try {
         const endpoint = await current.connected;
+        if (cancelled) break;
         options.worked?.(index);
         return endpoint;
       } catch (error) {

@@ -118,6 +118,8 @@ export function createLiveRendezvous(options: {
           splice = started;
           settleOffer();
           cancel = undefined;
+          // Cut in the very moment in which it was joined.
+          if (cancelled) started.cut();
           const { bytesAb, bytesBa, endedBy } = await started.done;
           close({
             bytesUp: bytesAb,
