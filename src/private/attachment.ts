@@ -1,7 +1,7 @@
 import type { SecureContext } from "node:tls";
 import { type Backoff, fullJitter } from "../base/backoff.js";
 import { atMost, monotonic } from "../base/deadline.js";
-import { lookupAll } from "../base/lookup.js";
+import { signal } from "../base/signal.js";
 import { attach } from "../mesh/client.js";
 import type { MeshLink } from "../mesh/link.js";
 import type { FromPrivate, FromPublic, PrivateHello, Welcome } from "../mesh/messages.js";
@@ -29,6 +29,8 @@ export interface AttachmentOptions {
   readonly hello: PrivateHello;
   readonly reconnect: { readonly minMs: number; readonly maxMs: number };
   readonly keepalive: { readonly intervalMs: number; readonly timeoutMs: number };
+  /** All addresses of a host; it need not go on once `until` has settled. Never rejects. */
+  readonly lookup: (host: string, until: Promise<void>) => Promise<readonly string[]>;
   readonly events: AttachmentEvents;
 }
 
@@ -60,10 +62,11 @@ export function createAttachment(options: AttachmentOptions): Attachment {
   let link: MeshLink<FromPrivate> | undefined;
   let retryTimer: NodeJS.Timeout | undefined;
   let wanted = true;
+  const stopping = signal();
 
   async function attempt(): Promise<void> {
     state = { state: "connecting" };
-    const addresses = await lookupAll(host);
+    const addresses = await options.lookup(host, stopping.settled);
     let why = `${host} cannot be looked up`;
     for (const ip of addresses) {
       if (!wanted) return;
@@ -148,6 +151,7 @@ export function createAttachment(options: AttachmentOptions): Attachment {
     },
     async stop() {
       wanted = false;
+      stopping.settle();
       clearTimeout(retryTimer);
       link?.end();
       await atMost(running, link === undefined ? 0 : goodbyeMs);

@@ -19,6 +19,9 @@ import type { EndpointRules } from "./endpoint-rules.js";
 import type { FromPrivateDataPlane, PrivateDataPlaneConfig, RendezvousRecord, ToPrivateDataPlane } from "./messages.js";
 import { createTargetBook, type NumberedTarget, type TargetStatement } from "./target-book.js";
 
+/** No client waits longer, whatever an offer says. */
+const maxOfferMs = 600_000;
+
 export interface PrivateControlPlaneOptions {
   readonly name: string;
   readonly version: string;
@@ -78,9 +81,12 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
   const drained = signal();
   const closed = signal();
   const instance = randomBytes(16).toString("hex");
-  const book = createTargetBook((targets) => port.post({ type: "targets", targets }));
+  const book = createTargetBook({
+    publish: (targets) => port.post({ type: "targets", targets }),
+    lookup: lookupAll,
+  });
   book.replace(options.targets);
-  /** Which public proxy made the offers of a session: declines go back there. */
+  /** Which public proxy made the offers of a session, by `sessionKey`: declines go back there. */
   const bySession = new Map<string, Public>();
 
   const publics: readonly Public[] = options.publics.map(({ host, port: meshPort }) => {
@@ -89,6 +95,7 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
     let failures = 0;
     const attachment = createAttachment({
       ...options,
+      lookup: lookupAll,
       host,
       port: meshPort,
       serverName: options.serverName === "" ? host : options.serverName,
@@ -96,15 +103,16 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
       events: {
         attached(welcome, ip) {
           failures = 0;
-          bySession.set(welcome.sessionId, publicProxy);
+          bySession.set(sessionKey(address, welcome), publicProxy);
           log.info({ publicProxy: address, node: welcome.nodeName, version: welcome.softwareVersion }, "attached");
           void openRendezvous(publicProxy, welcome, { host, ip });
         },
         received: (message) => receive(publicProxy, message),
         detached(welcome, why) {
-          bySession.delete(welcome.sessionId);
+          const session = sessionKey(address, welcome);
+          bySession.delete(session);
           results.clear();
-          port.post({ type: "detached", session: welcome.sessionId });
+          port.post({ type: "detached", session });
           if (leaving) log.info({ publicProxy: address }, "detached");
           else log.warn({ publicProxy: address, why, reason: "mesh_lost" }, reason("mesh_lost").means);
         },
@@ -128,11 +136,11 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
     welcome: Welcome,
     dialled: { host: string; ip: string },
   ): Promise<void> {
-    const endpoints: (ResolvedAddress | undefined)[] = [];
+    const endpoints: (readonly ResolvedAddress[])[] = [];
     const lookups: Promise<void>[] = [];
     for (const [index, endpoint] of welcome.rendezvousEndpoints.entries()) {
       const judged = options.endpointRules.judge(endpoint, dialled);
-      endpoints[index] = undefined;
+      endpoints[index] = [];
       if (judged.status === "refused") {
         log.warn(
           { publicProxy: publicProxy.address, endpoint, reason: "endpoint_refused", problem: judged.problem },
@@ -141,19 +149,26 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
         continue;
       }
       lookups.push(
-        lookupAll(judged.host).then(([ip]) => {
-          if (ip !== undefined) endpoints[index] = { kind: "tcp", ip, port: judged.port };
+        lookupAll(judged.host).then((ips) => {
+          endpoints[index] = ips.map((ip) => ({ kind: "tcp", ip, port: judged.port }));
         }),
       );
     }
     await Promise.all(lookups);
-    if (!bySession.has(welcome.sessionId)) return;
-    port.post({ type: "attached", session: welcome.sessionId, publicProxy: publicProxy.address, endpoints });
-    for (const target of book.current) announce(publicProxy.attachment, target);
+    const session = sessionKey(publicProxy.address, welcome);
+    if (!bySession.has(session)) return;
+    port.post({ type: "attached", session, publicProxy: publicProxy.address, endpoints });
+    for (const target of book.current) {
+      void book.lookedUp(target).then(() => {
+        if (bySession.has(session)) announce(publicProxy.attachment, target);
+      });
+    }
   }
 
-  function announce(attachment: Attachment, { announcementId, names, alpn }: NumberedTarget): void {
-    attachment.send({ type: "announce", announcementId, names, alpn });
+  /** Not what was taken out of the settings while it was looked up. */
+  function announce(attachment: Attachment, target: NumberedTarget): void {
+    const { announcementId, names, alpn } = target;
+    if (book.current.includes(target)) attachment.send({ type: "announce", announcementId, names, alpn });
   }
 
   function receive(publicProxy: Public, message: Exclude<FromPublic, { type: "welcome" | "ping" }>): void {
@@ -162,15 +177,20 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
       case "offers": {
         const { state } = attachment;
         if (state.state !== "attached") return;
-        port.post({ type: "offers", session: state.welcome.sessionId, offers: message.offers });
+        const offers = message.offers.map((offer) => ({ ...offer, msLeft: Math.min(offer.msLeft, maxOfferMs) }));
+        port.post({ type: "offers", session: sessionKey(address, state.welcome), offers });
         return;
       }
       case "cancelOffer":
         return port.post({ type: "cancel", token: message.token });
       case "announceResult": {
+        // Of what was withdrawn meanwhile, or never announced, nothing is kept.
+        const target = book.current.find(({ announcementId }) => announcementId === message.announcementId);
+        if (target === undefined) return;
+        const names = new Set(target.names);
         const results = publicProxy.results.get(message.announcementId) ?? new Map<string, NameResult>();
         publicProxy.results.set(message.announcementId, results);
-        for (const result of message.results) results.set(result.name, result);
+        for (const result of message.results) if (names.has(result.name)) results.set(result.name, result);
         logResults(log, { publicProxy: address }, message.results);
         return;
       }
@@ -228,14 +248,17 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
     reconfigure(targets, config) {
       port.post({ type: "configure", config });
       const { added, removed } = book.replace(targets);
-      for (const { attachment, results } of publics) {
-        // What is new first: a name that moves from one target to another is never unannounced.
-        for (const target of added) announce(attachment, target);
+      for (const { announcementId } of removed) for (const { results } of publics) results.delete(announcementId);
+      // What is new first, as soon as it can serve: a name that moves from one target to another is never unannounced.
+      const announced = added.map(async (target) => {
+        await book.lookedUp(target);
+        for (const { attachment } of publics) announce(attachment, target);
+      });
+      void Promise.all(announced).then(() => {
         for (const { announcementId } of removed) {
-          attachment.send({ type: "withdraw", announcementId });
-          results.delete(announcementId);
+          for (const { attachment } of publics) attachment.send({ type: "withdraw", announcementId });
         }
-      }
+      });
     },
     async drain() {
       leaving = true;
@@ -255,6 +278,11 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
       port.close();
     },
   };
+}
+
+/** A public proxy chooses its sessions' ids, and must not be able to choose another's. */
+function sessionKey(address: string, { sessionId }: Welcome): string {
+  return `${address} ${sessionId}`;
 }
 
 function attachmentStatus({ address, attachment: { state } }: Public): AttachmentStatus {

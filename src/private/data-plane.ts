@@ -39,7 +39,7 @@ export interface PrivateDataPlaneOptions {
 /** A mesh session's endpoints. `preferred` is the one that worked last. */
 interface SessionEndpoints {
   readonly publicProxy: string;
-  readonly endpoints: readonly (ResolvedAddress | undefined)[];
+  readonly endpoints: readonly (readonly ResolvedAddress[])[];
   preferred: number | undefined;
 }
 
@@ -77,14 +77,14 @@ export function startPrivateDataPlane(options: PrivateDataPlaneOptions): void {
     dialBack({ session, offer }, deadline) {
       const known = sessions.get(session);
       const order = known === undefined ? [] : dialOrder(known, offer.endpoint);
-      const addresses = order.map((index) => known!.endpoints[index]!);
+      const addresses = order.flatMap((index) => known!.endpoints[index]!.map((address) => ({ index, address })));
       return dialInTurn(transport, {
-        addresses,
+        addresses: addresses.map(({ address }) => address),
         deadline,
         code: known !== undefined && addresses.length === 0 ? "endpoint_refused" : "dial_back_failed",
         what: `rendezvous with ${known?.publicProxy ?? "a public proxy that is gone"}`,
         worked(position) {
-          known!.preferred = order[position];
+          known!.preferred = addresses[position]?.index;
         },
       });
     },
@@ -151,7 +151,7 @@ export function startPrivateDataPlane(options: PrivateDataPlaneOptions): void {
 
 /** The endpoint that worked last, else the one the offer names, then the others in their order; refused ones never. */
 function dialOrder({ endpoints, preferred }: SessionEndpoints, offered: number): number[] {
-  const allowed = [...endpoints.keys()].filter((index) => endpoints[index] !== undefined);
+  const allowed = [...endpoints.keys()].filter((index) => endpoints[index]!.length > 0);
   const first = preferred ?? offered;
   return allowed.includes(first) ? [first, ...allowed.filter((index) => index !== first)] : allowed;
 }

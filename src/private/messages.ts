@@ -41,12 +41,15 @@ export type ToPrivateDataPlane =
   | { readonly type: "configure"; readonly config: PrivateDataPlaneConfig }
   /** All targets: what is not in it is gone. */
   | { readonly type: "targets"; readonly targets: readonly TargetFacts[] }
-  /** A mesh session and the allowed endpoints to dial back to, in the order the public proxy gave. */
+  /**
+   * A mesh session and where to dial back to: the addresses of each endpoint, in the order the public proxy gave; none of
+   * one that is not allowed.
+   */
   | {
       readonly type: "attached";
       readonly session: string;
       readonly publicProxy: string;
-      readonly endpoints: readonly (ResolvedAddress | undefined)[];
+      readonly endpoints: readonly (readonly ResolvedAddress[])[];
     }
   | { readonly type: "detached"; readonly session: string }
   | { readonly type: "offers"; readonly session: string; readonly offers: readonly IncomingOffer[] }

@@ -1,12 +1,12 @@
+import { isIP } from "node:net";
 import { type Address, formatAddress } from "../base/address.js";
-import { lookupAll } from "../base/lookup.js";
 import type { ResolvedAddress } from "../transport/transport.js";
 import type { TargetFacts } from "./messages.js";
 
 /** Host names of targets are looked up again this often. */
 const lookupIntervalMs = 10_000;
-/** A target that is taken out of the settings still serves the offers that are under way. */
-const retirementMs = 5000;
+/** A target that is taken out of the settings still serves what is under way, also while its successor is looked up. */
+const retirementMs = 10_000;
 
 /** A target as the settings state it. */
 export interface TargetStatement {
@@ -31,13 +31,29 @@ export interface TargetBook {
     readonly added: readonly NumberedTarget[];
     readonly removed: readonly NumberedTarget[];
   };
+  /** Resolves when the target's host has been looked up for the first time, found or not: before, it serves nobody. */
+  lookedUp(target: NumberedTarget): Promise<void>;
   close(): void;
 }
 
-export function createTargetBook(publish: (targets: readonly TargetFacts[]) => void): TargetBook {
+export interface TargetBookOptions {
+  readonly publish: (targets: readonly TargetFacts[]) => void;
+  /** All addresses of a host, empty where there is none. Never rejects, and takes no longer than a few seconds. */
+  readonly lookup: (host: string) => Promise<readonly string[]>;
+}
+
+/** What is known of a host name. */
+interface Host {
+  ips: readonly string[];
+  /** The first look-up. */
+  readonly first: Promise<void>;
+  underWay: boolean;
+}
+
+export function createTargetBook({ publish, lookup }: TargetBookOptions): TargetBook {
   let current: readonly NumberedTarget[] = [];
   let retired: readonly NumberedTarget[] = [];
-  const lookedUp = new Map<string, readonly string[]>();
+  const hosts = new Map<string, Host>();
   const retirements = new Set<NodeJS.Timeout>();
   let nextId = 1;
   let open = true;
@@ -57,7 +73,7 @@ export function createTargetBook(publish: (targets: readonly TargetFacts[]) => v
 
   function resolved(address: Address): readonly ResolvedAddress[] {
     if (address.kind === "unix") return [{ kind: "unix", path: address.path }];
-    const ips = lookedUp.get(address.host) ?? [];
+    const ips = isIP(address.host) === 0 ? (hosts.get(address.host)?.ips ?? []) : [address.host];
     return ips.map((ip) => ({ kind: "tcp", ip, port: address.port }));
   }
 
@@ -66,45 +82,69 @@ export function createTargetBook(publish: (targets: readonly TargetFacts[]) => v
   }
 
   /** An answer that is missing keeps the last one: a name server that is down must not take the target down with it. */
-  async function lookUp(): Promise<void> {
-    const hosts = new Set(current.flatMap(({ address }) => (address.kind === "tcp" ? [address.host] : [])));
-    for (const host of lookedUp.keys()) if (!hosts.has(host)) lookedUp.delete(host);
-    await Promise.all(
-      [...hosts].map(async (host) => {
-        const ips = await lookupAll(host);
-        if (ips.length > 0) lookedUp.set(host, ips);
-      }),
-    );
-    if (open) publishAll();
+  async function ask(name: string, host: Host): Promise<void> {
+    host.underWay = true;
+    const ips = await lookup(name);
+    host.underWay = false;
+    if (!open || ips.length === 0 || ips.join() === host.ips.join()) return;
+    host.ips = ips;
+    if (hosts.get(name) === host) publishAll();
   }
 
-  const timer = setInterval(() => void lookUp(), lookupIntervalMs);
+  /** Makes the hosts those of the targets there are; what is new is looked up. */
+  function follow(): void {
+    const names = new Set([...current, ...retired].flatMap(({ address }) => hostName(address) ?? []));
+    for (const name of hosts.keys()) if (!names.has(name)) hosts.delete(name);
+    for (const name of names) {
+      if (hosts.has(name)) continue;
+      let begin!: () => void;
+      const first = new Promise<void>((resolve) => {
+        begin = resolve;
+      });
+      const host: Host = { ips: [], first, underWay: false };
+      hosts.set(name, host);
+      void ask(name, host).then(begin);
+    }
+  }
+
+  const timer = setInterval(() => {
+    for (const [name, host] of hosts) if (!host.underWay) void ask(name, host);
+  }, lookupIntervalMs);
   timer.unref();
+
+  function retire(removed: readonly NumberedTarget[]): void {
+    retired = [...retired, ...removed];
+    const retirement = setTimeout(() => {
+      retirements.delete(retirement);
+      retired = retired.filter((target) => !removed.includes(target));
+      follow();
+      publishAll();
+    }, retirementMs);
+    retirements.add(retirement);
+  }
 
   return {
     get current() {
       return current;
     },
     replace(statements) {
-      const known = new Map(current.map((target) => [fingerprint(target), target]));
+      const known = new Map<string, NumberedTarget[]>();
+      for (const target of current) known.set(fingerprint(target), [...(known.get(fingerprint(target)) ?? []), target]);
       const next = statements.map(
-        (statement) => known.get(fingerprint(statement)) ?? { ...statement, announcementId: nextId++ },
+        (statement) => known.get(fingerprint(statement))?.shift() ?? { ...statement, announcementId: nextId++ },
       );
-      const added = next.filter((target) => !current.includes(target));
-      const removed = current.filter((target) => !next.includes(target));
+      const before = new Set(current);
+      const after = new Set(next);
+      const added = next.filter((target) => !before.has(target));
+      const removed = current.filter((target) => !after.has(target));
       current = next;
-      retired = [...retired, ...removed];
-      if (removed.length > 0) {
-        const retirement = setTimeout(() => {
-          retirements.delete(retirement);
-          retired = retired.filter((target) => !removed.includes(target));
-          publishAll();
-        }, retirementMs);
-        retirements.add(retirement);
-      }
+      if (removed.length > 0) retire(removed);
+      follow();
       publishAll();
-      void lookUp();
       return { added, removed };
+    },
+    lookedUp({ address }) {
+      return hosts.get(hostName(address) ?? "")?.first ?? Promise.resolve();
     },
     close() {
       open = false;
@@ -112,6 +152,11 @@ export function createTargetBook(publish: (targets: readonly TargetFacts[]) => v
       for (const retirement of retirements) clearTimeout(retirement);
     },
   };
+}
+
+/** What has to be looked up, if anything. */
+function hostName(address: Address): string | undefined {
+  return address.kind === "tcp" && isIP(address.host) === 0 ? address.host : undefined;
 }
 
 function fingerprint({ names, alpn, address, proxyProtocol, startTls, connectTimeoutMs }: TargetStatement): string {

@@ -1,0 +1,184 @@
+import { mock } from "node:test";
+import test, { type ExecutionContext } from "ava";
+import { isAddress, parseAddress } from "../../src/base/address.js";
+import type { IncomingOffer, TargetFacts } from "../../src/private/messages.js";
+import { createTargetBook, type TargetStatement } from "../../src/private/target-book.js";
+import { createTargets } from "../../src/private/targets.js";
+
+function statement(address: string, names: readonly string[] = ["a.test"], changes: Partial<TargetStatement> = {}) {
+  const parsed = parseAddress(address);
+  if (!isAddress(parsed)) throw new Error(parsed.problem);
+  return { names, alpn: [], address: parsed, proxyProtocol: "none", connectTimeoutMs: 3000, ...changes } as const;
+}
+
+/** A book whose name server is the test. */
+function book(t: ExecutionContext) {
+  mock.timers.enable({ apis: ["setTimeout", "setInterval"] });
+  t.teardown(() => mock.timers.reset());
+  const published: (readonly TargetFacts[])[] = [];
+  const asked: { host: string; answer(...ips: string[]): Promise<void> }[] = [];
+  const made = createTargetBook({
+    publish: (targets) => published.push(targets),
+    lookup: (host) =>
+      new Promise((resolve) => {
+        asked.push({
+          host,
+          async answer(...ips) {
+            resolve(ips);
+            for (let i = 0; i < 5; i++) await Promise.resolve();
+          },
+        });
+      }),
+  });
+  t.teardown(() => made.close());
+  /** `ID ADDRESS -> IPS` of what was published last. */
+  const now = () =>
+    published.at(-1)?.map(({ announcementId, address, resolved }) => {
+      const ips = resolved.map((one) => (one.kind === "tcp" ? one.ip : one.path));
+      return `${announcementId} ${address} -> ${ips.join(" ")}`;
+    });
+  return { book: made, published, asked, now };
+}
+
+test.serial("an IP address and a unix socket need no look-up", (t) => {
+  const { book: made, asked, now } = book(t);
+  made.replace([statement("127.0.0.1:1"), statement("[::1]:2"), statement("unix:/run/x")]);
+  t.deepEqual(now(), ["1 127.0.0.1:1 -> 127.0.0.1", "2 [::1]:2 -> ::1", "3 unix:/run/x -> /run/x"]);
+  t.deepEqual(asked, []);
+});
+
+test.serial("a target that did not change keeps its id, one that changed in anything gets a new one", (t) => {
+  const { book: made } = book(t);
+  made.replace([statement("127.0.0.1:1"), statement("127.0.0.1:2")]);
+  const changes: TargetStatement[] = [
+    statement("127.0.0.1:3"),
+    statement("127.0.0.1:2", ["b.test"]),
+    statement("127.0.0.1:2", ["a.test"], { alpn: ["h2"] }),
+    statement("127.0.0.1:2", ["a.test"], { proxyProtocol: "v2" }),
+    statement("127.0.0.1:2", ["a.test"], { connectTimeoutMs: 1 }),
+  ];
+  for (const [i, changed] of changes.entries()) {
+    const { added, removed } = made.replace([changed, statement("127.0.0.1:1")]);
+    t.deepEqual(
+      added.map(({ announcementId }) => announcementId),
+      [3 + i],
+    );
+    t.is(removed.length, 1);
+    t.is(made.current[1]?.announcementId, 1);
+  }
+});
+
+test.serial("two targets that say the same are two, also after a reload", (t) => {
+  const { book: made } = book(t);
+  const twice = [statement("127.0.0.1:1"), statement("127.0.0.1:1")];
+  made.replace(twice);
+  t.deepEqual(made.replace(twice), { added: [], removed: [] });
+  t.deepEqual(
+    made.current.map(({ announcementId }) => announcementId),
+    [1, 2],
+  );
+});
+
+test.serial(
+  "a target that was taken out still serves what is under way, at the address it had, and then is gone",
+  async (t) => {
+    const { book: made, asked, now } = book(t);
+    made.replace([statement("old.lan:1"), statement("127.0.0.1:9")]);
+    await asked[0]!.answer("10.0.0.1");
+    made.replace([statement("new.lan:1")]);
+    await asked[1]!.answer("10.0.0.2");
+    t.deepEqual(now(), ["3 new.lan:1 -> 10.0.0.2", "1 old.lan:1 -> 10.0.0.1", "2 127.0.0.1:9 -> 127.0.0.1"]);
+    mock.timers.tick(10_000);
+    t.deepEqual(now(), ["3 new.lan:1 -> 10.0.0.2"]);
+  },
+);
+
+test.serial("a host is looked up once however many targets are there, and again every ten seconds", async (t) => {
+  const { book: made, asked, published, now } = book(t);
+  made.replace([statement("host.lan:1"), statement("host.lan:2")]);
+  t.is(asked.length, 1);
+  await asked[0]!.answer("10.0.0.1", "10.0.0.2");
+  t.deepEqual(now(), ["1 host.lan:1 -> 10.0.0.1 10.0.0.2", "2 host.lan:2 -> 10.0.0.1 10.0.0.2"]);
+  const before = published.length;
+  mock.timers.tick(10_000);
+  t.is(asked.length, 2);
+  await asked[1]!.answer("10.0.0.1", "10.0.0.2");
+  t.is(published.length, before, "what did not change is not told again");
+  mock.timers.tick(10_000);
+  await asked[2]!.answer("10.0.0.3");
+  t.deepEqual(now(), ["1 host.lan:1 -> 10.0.0.3", "2 host.lan:2 -> 10.0.0.3"]);
+});
+
+test.serial("a name server that gives no answer, or none in time, does not take the target down with it", async (t) => {
+  const { book: made, asked, now } = book(t);
+  made.replace([statement("host.lan:1")]);
+  await asked[0]!.answer("10.0.0.1");
+  mock.timers.tick(10_000);
+  mock.timers.tick(10_000);
+  t.is(asked.length, 2, "one question at a time");
+  await asked[1]!.answer();
+  t.deepEqual(now(), ["1 host.lan:1 -> 10.0.0.1"]);
+});
+
+test.serial("a new target counts as looked up after its first answer, also when that is none", async (t) => {
+  const { book: made, asked } = book(t);
+  made.replace([statement("host.lan:1"), statement("127.0.0.1:1")]);
+  let lookedUp = false;
+  const waiting = made.lookedUp(made.current[0]!).then(() => {
+    lookedUp = true;
+  });
+  await made.lookedUp(made.current[1]!);
+  t.false(lookedUp);
+  await asked[0]!.answer();
+  await waiting;
+  t.true(lookedUp);
+});
+
+test.serial("an answer that comes after the end is told to nobody", async (t) => {
+  const { book: made, asked, published } = book(t);
+  made.replace([statement("host.lan:1")]);
+  made.replace([]);
+  made.close();
+  const before = published.length;
+  await asked[0]!.answer("10.0.0.1");
+  t.is(published.length, before);
+});
+
+const facts = (announcementId: number, patterns: readonly string[]): TargetFacts => ({
+  announcementId,
+  patterns,
+  address: `target-${announcementId}`,
+  resolved: [],
+  proxyProtocol: "none",
+  connectTimeoutMs: 1,
+});
+const offer = (announcementId: number, serverName: string | undefined) =>
+  ({ announcementId, serverName }) as IncomingOffer;
+
+test("an offer reaches the target of its announcement, and only for a name that the announcement bears", (t) => {
+  const targets = createTargets();
+  targets.replace([facts(1, ["a.test", "*.b.test"]), facts(2, ["a.test"]), facts(3, ["*"])]);
+  t.is(targets.of(offer(1, "a.test")).address, "target-1");
+  t.is(targets.of(offer(2, "a.test")).address, "target-2");
+  t.is(targets.of(offer(1, "x.b.test")).address, "target-1");
+  t.is(targets.of(offer(3, undefined)).address, "target-3");
+  for (const [id, name] of [
+    [1, "x.y.b.test"],
+    [1, undefined],
+    [2, "x.b.test"],
+    [4, "a.test"],
+  ] as const) {
+    t.throws(() => targets.of(offer(id, name)), { code: "name_not_served" });
+  }
+  targets.replace([facts(2, ["a.test"])]);
+  t.throws(() => targets.of(offer(1, "a.test")), { code: "name_not_served" });
+});
+
+test("among 10,000 names of one target an offer's is found at once", (t) => {
+  const targets = createTargets();
+  const names = Array.from({ length: 10_000 }, (_, i) => `host-${i}.test`);
+  targets.replace([facts(1, names)]);
+  const started = performance.now();
+  for (const name of names) targets.of(offer(1, name));
+  t.true(performance.now() - started < 500);
+});
