@@ -35,6 +35,7 @@ export function parseAddress(text: string, options: { hostOptional?: boolean } =
 
 function parseUnix(path: string): Address | AddressProblem {
   if (!path.startsWith("/")) return { problem: "a unix socket needs an absolute path: unix:/path" };
+  if (path.includes("\0")) return { problem: "a unix socket's path holds no zero byte" };
   const bytes = Buffer.byteLength(path);
   if (bytes > maxUnixPathBytes) {
     return { problem: `the unix socket's path has ${bytes} bytes, at most ${maxUnixPathBytes} are possible` };
