@@ -1,0 +1,220 @@
+import { EventEmitter, once } from "node:events";
+import { type AddressInfo, createServer, type Socket } from "node:net";
+import test, { type ExecutionContext } from "ava";
+import { meshSecureContext } from "../../src/mesh/client.js";
+import type { FromPublic } from "../../src/mesh/messages.js";
+import { type AttachmentOptions, createAttachment } from "../../src/private/attachment.js";
+import { deafListener } from "../engine/deaf-listener.js";
+import { type TestCertificates, testCertificates } from "../harness/certificates.js";
+import { assertNothingLeft } from "../harness/leaks.js";
+import { pemOf, type SeenServer, seenMeshServer } from "../harness/mesh.js";
+
+assertNothingLeft(test);
+
+let certificates: TestCertificates;
+test.before(async () => {
+  certificates = await testCertificates();
+});
+test.after.always(() => certificates.remove());
+
+const welcome: FromPublic = {
+  type: "welcome",
+  welcome: {
+    protocolVersion: 1,
+    nodeName: "public",
+    sessionId: "ab".repeat(16),
+    rendezvousEndpoints: [":1"],
+    unansweredOffers: 1,
+    maxNames: 1,
+    softwareVersion: "0",
+  },
+};
+
+/** An attachment, what it tells, and a way to wait for that. */
+function attaching(t: ExecutionContext, port: number, options: Partial<AttachmentOptions> = {}) {
+  const told: string[] = [];
+  const emitter = new EventEmitter();
+  const tell = (text: string) => {
+    told.push(text);
+    emitter.emit("told");
+  };
+  const attachment = createAttachment({
+    host: "localhost",
+    port,
+    serverName: "localhost",
+    context: meshSecureContext(pemOf(certificates, "private-proxy-1")),
+    hello: { protocolVersion: 1, name: "test", instance: "00".repeat(16), softwareVersion: "0" },
+    reconnect: { minMs: 1, maxMs: 10 },
+    keepalive: { intervalMs: 5000, timeoutMs: 5000 },
+    lookup: () => Promise.resolve(["127.0.0.1"]),
+    events: {
+      attached: (_welcome, ip) => tell(`attached ${ip}`),
+      received: (message) => tell(`received ${message.type}`),
+      detached: (_welcome, why) => tell(`detached: ${why}`),
+      failed: (why) => tell(`failed: ${why}`),
+    },
+    ...options,
+  });
+  t.teardown(() => attachment.stop());
+  /** Waits until so many have been told that begin so. */
+  async function until(beginning: string, count = 1): Promise<void> {
+    while (told.filter((text) => text.startsWith(beginning)).length < count) await once(emitter, "told");
+  }
+  return { attachment, told, until };
+}
+
+/** Takes the next stream of the server through hello and welcome. */
+async function welcomeNext(server: SeenServer) {
+  const stream = await server.stream();
+  if ((await stream.next()).type !== "hello") throw new Error("the first message is not a hello");
+  stream.link.send(welcome);
+  return stream;
+}
+
+test("it attaches, is attached again after every loss, and stops for good", async (t) => {
+  const server = await seenMeshServer(t, certificates);
+  const { attachment, told, until } = attaching(t, server.port);
+  t.is(attachment.state.state, "connecting");
+  for (let i = 1; i <= 3; i++) {
+    const stream = await welcomeNext(server);
+    await until("attached", i);
+    t.like(attachment.state, { state: "attached", ip: "127.0.0.1" });
+    attachment.send({ type: "withdraw", announcementId: i });
+    t.deepEqual(await stream.next(), { type: "withdraw", announcementId: i });
+    stream.link.destroy();
+    await until("detached", i);
+  }
+  await welcomeNext(server);
+  await until("attached", 4);
+  await attachment.stop();
+  t.is(attachment.state.state, "stopped");
+  t.is(told.filter((text) => text.startsWith("detached")).length, 4);
+  attachment.send({ type: "leaving" });
+});
+
+test("pings are answered, and what comes before the welcome is not heeded", async (t) => {
+  const server = await seenMeshServer(t, certificates);
+  const { told, until } = attaching(t, server.port);
+  const stream = await server.stream();
+  await stream.next();
+  stream.link.send({ type: "drain" });
+  stream.link.send({ type: "ping", nonce: 2n ** 63n });
+  t.deepEqual(await stream.next(), { type: "pong", nonce: 2n ** 63n });
+  stream.link.send(welcome);
+  stream.link.send(welcome);
+  stream.link.send({ type: "drain" });
+  await until("received drain");
+  t.deepEqual(told, ["attached 127.0.0.1", "received drain"]);
+});
+
+test("the addresses of a host are tried in turn", async (t) => {
+  const server = await seenMeshServer(t, certificates);
+  const lookup = () => Promise.resolve(["127.0.0.3", "127.0.0.2", "127.0.0.1"]);
+  const { told, until } = attaching(t, server.port, { lookup });
+  await welcomeNext(server);
+  await until("attached");
+  t.deepEqual(told, ["attached 127.0.0.1"]);
+});
+
+test("a host without an address is looked up again and again", async (t) => {
+  const server = await seenMeshServer(t, certificates);
+  let asked = 0;
+  const lookup = () => Promise.resolve(++asked < 3 ? [] : ["127.0.0.1"]);
+  const { told, until } = attaching(t, server.port, { lookup });
+  await welcomeNext(server);
+  await until("attached");
+  const failure = "failed: localhost cannot be looked up";
+  t.deepEqual(told, [failure, failure, "attached 127.0.0.1"]);
+});
+
+test("a public proxy that ends every session at once is not tried again at full speed", async (t) => {
+  const server = await seenMeshServer(t, certificates);
+  const delays: number[] = [];
+  const { attachment, until } = attaching(t, server.port, { reconnect: { minMs: 2, maxMs: 200 } });
+  for (let i = 1; i <= 6; i++) {
+    (await welcomeNext(server)).link.destroy();
+    await until("failed", i);
+    if (attachment.state.state === "waiting") delays.push(attachment.state.retryAt.getTime() - Date.now());
+  }
+  t.true(Math.max(...delays) > 4, String(delays));
+});
+
+test("told to reconnect no more, it stays attached and does not come back", async (t) => {
+  const server = await seenMeshServer(t, certificates);
+  const { attachment, told, until } = attaching(t, server.port);
+  const stream = await welcomeNext(server);
+  await until("attached");
+  attachment.stopReconnecting();
+  attachment.send({ type: "leaving" });
+  t.deepEqual(await stream.next(), { type: "leaving" });
+  stream.link.end();
+  await until("detached");
+  await new Promise((resolve) => setImmediate(resolve));
+  t.is(attachment.state.state, "stopped");
+  t.false(told.some((text) => text.startsWith("failed")));
+});
+
+// Stopped at any moment: that nothing is left is asserted after the tests.
+
+test("stopped while its host is looked up, it does not wait for the answer", async (t) => {
+  const { attachment, told } = attaching(t, 1, { lookup: (_host, until) => until.then(() => ["127.0.0.1"]) });
+  await attachment.stop();
+  t.is(attachment.state.state, "stopped");
+  t.deepEqual(told, []);
+});
+
+test("stopped in its first moment, it has never begun", async (t) => {
+  const server = await seenMeshServer(t, certificates);
+  const { attachment, told } = attaching(t, server.port);
+  await attachment.stop();
+  t.deepEqual(told, []);
+});
+
+test("stopped while its connect goes unanswered, it ends at once", async (t) => {
+  const deaf = await deafListener(t);
+  const { attachment } = attaching(t, deaf.kind === "tcp" ? deaf.port : 0);
+  for (let i = 0; i < 3; i++) await new Promise((resolve) => setImmediate(resolve));
+  const asked = performance.now();
+  await attachment.stop();
+  t.true(performance.now() - asked < 1000);
+});
+
+test("stopped during the handshake, it ends at once", async (t) => {
+  const listener = createServer();
+  listener.listen(0, "127.0.0.1");
+  await once(listener, "listening");
+  t.teardown(() => listener.close());
+  const { attachment } = attaching(t, (listener.address() as AddressInfo).port);
+  const [socket] = (await once(listener, "connection")) as [Socket];
+  const closed = new Promise((resolve) => socket.on("error", () => {}).on("close", resolve));
+  socket.resume();
+  await attachment.stop();
+  await closed;
+  t.is(attachment.state.state, "stopped");
+});
+
+test("stopped before its welcome, it ends at once", async (t) => {
+  const server = await seenMeshServer(t, certificates);
+  const { attachment } = attaching(t, server.port);
+  const stream = await server.stream();
+  await stream.next();
+  await attachment.stop();
+  t.truthy(await stream.closed);
+});
+
+test("stopped while it waits for its next attempt, it makes none", async (t) => {
+  const { attachment, told, until } = attaching(t, 1, { reconnect: { minMs: 60_000, maxMs: 60_000 } });
+  await until("failed");
+  await attachment.stop();
+  t.is(attachment.state.state, "stopped");
+  t.is(told.length, 1);
+});
+
+test("stopped twice, it has stopped", async (t) => {
+  const server = await seenMeshServer(t, certificates);
+  const { attachment, until } = attaching(t, server.port);
+  await welcomeNext(server);
+  await until("attached");
+  await Promise.all([attachment.stop(), attachment.stop()]);
+  t.is(attachment.state.state, "stopped");
+});

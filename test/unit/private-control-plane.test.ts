@@ -1,0 +1,175 @@
+import { EventEmitter, once } from "node:events";
+import test, { type ExecutionContext } from "ava";
+import { inThreadPorts } from "../../src/base/port.js";
+import { meshSecureContext } from "../../src/mesh/client.js";
+import type { NameResult } from "../../src/mesh/messages.js";
+import { createPrivateControlPlane } from "../../src/private/control-plane.js";
+import { createEndpointRules } from "../../src/private/endpoint-rules.js";
+import type { FromPrivateDataPlane, ToPrivateDataPlane } from "../../src/private/messages.js";
+import type { TargetStatement } from "../../src/private/target-book.js";
+import { type TestCertificates, testCertificates } from "../harness/certificates.js";
+import { assertNothingLeft } from "../harness/leaks.js";
+import { memoryLog } from "../harness/memory-log.js";
+import { pemOf, type SeenServer, seenMeshServer } from "../harness/mesh.js";
+
+assertNothingLeft(test);
+
+let certificates: TestCertificates;
+test.before(async () => {
+  certificates = await testCertificates();
+});
+test.after.always(() => certificates.remove());
+
+const config = { idleTimeoutMs: 1000, halfClosedTimeoutMs: 1000, reportConnections: false };
+
+function target(names: readonly string[], port = 1): TargetStatement {
+  const address = { kind: "tcp", host: "127.0.0.1", port } as const;
+  return { names, alpn: [], address, proxyProtocol: "none", connectTimeoutMs: 1000 };
+}
+
+/** A control plane attached to these servers; the test is its data plane. */
+function controlPlane(t: ExecutionContext, servers: readonly SeenServer[], targets: readonly TargetStatement[]) {
+  const [port, dataPort] = inThreadPorts<FromPrivateDataPlane, ToPrivateDataPlane>({ clone: true });
+  const messages: ToPrivateDataPlane[] = [];
+  const emitter = new EventEmitter();
+  dataPort.receive((message) => {
+    messages.push(message);
+    if (message.type === "close") dataPort.post({ type: "closed" });
+    emitter.emit("message");
+  });
+  const log = memoryLog();
+  const control = createPrivateControlPlane({
+    name: "test",
+    version: "0",
+    log,
+    port,
+    publics: servers.map((server) => ({ host: "127.0.0.1", port: server.port })),
+    serverName: "",
+    context: meshSecureContext(pemOf(certificates, "private-proxy-1")),
+    reconnect: { minMs: 1, maxMs: 10 },
+    keepalive: { intervalMs: 5000, timeoutMs: 5000 },
+    endpointRules: createEndpointRules([]),
+    targets,
+  });
+  t.teardown(() => control.close());
+  return {
+    control,
+    log,
+    messages,
+    /** Waits until so many messages of a type have come to the data plane. */
+    async until<const T extends ToPrivateDataPlane["type"]>(type: T, count = 1) {
+      const ofType = () =>
+        messages.filter((message): message is Extract<ToPrivateDataPlane, { type: T }> => message.type === type);
+      while (ofType().length < count) await once(emitter, "message");
+      return ofType();
+    },
+  };
+}
+
+async function welcomed(server: SeenServer, rendezvousEndpoints: readonly string[] = [":1"]) {
+  const stream = await server.stream();
+  await stream.next();
+  stream.link.send({
+    type: "welcome",
+    welcome: {
+      protocolVersion: 1,
+      nodeName: "public",
+      sessionId: "ab".repeat(16),
+      rendezvousEndpoints,
+      unansweredOffers: 1,
+      maxNames: 1,
+      softwareVersion: "0",
+    },
+  });
+  return stream;
+}
+
+const accepted = (...names: string[]): NameResult[] => names.map((name) => ({ name, status: "accepted", detail: "" }));
+
+test("two public proxies that choose one session id have a session each", async (t) => {
+  const servers = [await seenMeshServer(t, certificates), await seenMeshServer(t, certificates)];
+  const { until } = controlPlane(t, servers, []);
+  for (const server of servers) await welcomed(server, [`:${server.port}`]);
+  const attached = await until("attached", 2);
+  t.is(new Set(attached.map(({ session }) => session)).size, 2);
+  t.deepEqual(
+    attached
+      .map(({ endpoints }) => endpoints.flat().map((address) => address.kind === "tcp" && address.port)[0])
+      .toSorted(),
+    servers.map(({ port }) => port).toSorted(),
+  );
+});
+
+test("results for what was never announced, or is announced no more, count for nothing", async (t) => {
+  const server = await seenMeshServer(t, certificates);
+  const { control, log } = controlPlane(t, [server], [target(["a.test"], 1), target(["b.test"], 2)]);
+  const stream = await welcomed(server);
+  t.like(await stream.next(), { announcementId: 1, names: ["a.test"] });
+  t.like(await stream.next(), { announcementId: 2, names: ["b.test"] });
+  stream.link.send({ type: "announceResult", announcementId: 99, results: accepted("c.test") });
+  stream.link.send({ type: "announceResult", announcementId: 1, results: accepted("a.test", "d.test") });
+  await log.line(({ fields }) => fields.name === "a.test");
+  t.is(control.accepted, 1);
+
+  control.reconfigure([target(["a.test"], 1)], config);
+  t.deepEqual(await stream.next(), { type: "withdraw", announcementId: 2 });
+  stream.link.send({ type: "announceResult", announcementId: 2, results: accepted("b.test") });
+  stream.link.send({ type: "drain" });
+  await log.line(({ message }) => message.includes("about to stop"));
+  t.is(control.accepted, 1);
+});
+
+test("a name that moves to another target is announced anew before it is withdrawn", async (t) => {
+  const server = await seenMeshServer(t, certificates);
+  const { control } = controlPlane(t, [server], [target(["a.test"], 1)]);
+  const stream = await welcomed(server);
+  await stream.next();
+  control.reconfigure([target(["a.test"], 2)], config);
+  t.like(await stream.next(), { type: "announce", announcementId: 2 });
+  t.deepEqual(await stream.next(), { type: "withdraw", announcementId: 1 });
+});
+
+test("settings loaded twice at once leave announced what the last ones say", async (t) => {
+  const server = await seenMeshServer(t, certificates);
+  const { control } = controlPlane(t, [server], [target(["a.test"], 1)]);
+  const stream = await welcomed(server);
+  await stream.next();
+  control.reconfigure([target(["a.test"], 2)], config);
+  control.reconfigure([target(["a.test"], 3)], config);
+  const announced = new Set([1]);
+  for (let i = 0; i < 3; i++) {
+    const message = await stream.next();
+    if (message.type === "announce") announced.add(message.announcementId);
+    if (message.type === "withdraw") announced.delete(message.announcementId);
+  }
+  t.deepEqual([...announced], [3]);
+});
+
+test("endpoints that are not allowed are logged and never reach the data plane", async (t) => {
+  const server = await seenMeshServer(t, certificates);
+  const { until, log } = controlPlane(t, [server], []);
+  await welcomed(server, ["10.0.0.1:22", ":4434", "[fe80::1%lo]:1", "unix:/run/x"]);
+  const [attached] = await until("attached");
+  t.deepEqual(attached?.endpoints, [[], [{ kind: "tcp", ip: "127.0.0.1", port: 4434 }], [], []]);
+  t.is(log.lines.filter(({ fields }) => fields.reason === "endpoint_refused").length, 3);
+});
+
+test("an offer that claims to wait for weeks waits for minutes", async (t) => {
+  const server = await seenMeshServer(t, certificates);
+  const { until } = controlPlane(t, [server], [target(["a.test"])]);
+  const stream = await welcomed(server);
+  await until("attached");
+  const offer = {
+    token: new Uint8Array(32),
+    announcementId: 1,
+    serverName: "a.test",
+    alpn: [],
+    client: "192.0.2.1:1",
+    endpoint: 0,
+    msLeft: 2 ** 32 - 1,
+    connectionId: "c",
+  };
+  stream.link.send({ type: "offers", offers: [offer] });
+  const [offers] = await until("offers");
+  t.is(offers?.offers[0]?.msLeft, 600_000);
+});
