@@ -24,7 +24,7 @@ const config = { idleTimeoutMs: 1000, halfClosedTimeoutMs: 1000, reportConnectio
 
 function target(names: readonly string[], port = 1): TargetStatement {
   const address = { kind: "tcp", host: "127.0.0.1", port } as const;
-  return { names, alpn: [], address, proxyProtocol: "none", connectTimeoutMs: 1000 };
+  return { names, alpn: [], address, proxyProtocol: "none", startTls: "none", connectTimeoutMs: 1000 };
 }
 
 /** A control plane attached to these servers; the test is its data plane. */

@@ -42,7 +42,7 @@ function dataPlane() {
     type: "targets",
     targets: [{ ...facts, proxyProtocol: "none", startTls: "none", connectTimeoutMs: 100_000 }],
   });
-  control.post({ type: "attached", session: "s", publicProxy: "p", endpoints: [rendezvous] });
+  control.post({ type: "attached", session: "s", publicProxy: "p", endpoints: [[rendezvous]] });
   const refused = () => readCounters([counters.buffer]).refused;
   return { control, dialled, told, refused };
 }

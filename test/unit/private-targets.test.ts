@@ -8,7 +8,15 @@ import { createTargets } from "../../src/private/targets.js";
 function statement(address: string, names: readonly string[] = ["a.test"], changes: Partial<TargetStatement> = {}) {
   const parsed = parseAddress(address);
   if (!isAddress(parsed)) throw new Error(parsed.problem);
-  return { names, alpn: [], address: parsed, proxyProtocol: "none", connectTimeoutMs: 3000, ...changes } as const;
+  return {
+    names,
+    alpn: [],
+    address: parsed,
+    proxyProtocol: "none",
+    startTls: "none",
+    connectTimeoutMs: 3000,
+    ...changes,
+  } as const;
 }
 
 /** A book whose name server is the test. */
@@ -150,6 +158,7 @@ const facts = (announcementId: number, patterns: readonly string[]): TargetFacts
   address: `target-${announcementId}`,
   resolved: [],
   proxyProtocol: "none",
+  startTls: "none",
   connectTimeoutMs: 1,
 });
 const offer = (announcementId: number, serverName: string | undefined) =>
