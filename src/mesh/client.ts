@@ -10,6 +10,9 @@ import type { FromPublic__Output } from "./generated/rendezvous/v1/FromPublic.js
 import type { MeshLink, MeshLinkEvents } from "./link.js";
 import type { FromPrivate, FromPublic } from "./messages.js";
 
+/** Replies that may wait for a public proxy that reads none. More than the announcements that a session may start with. */
+const maxUnreadReplies = 32_768;
+
 /** PEM texts. */
 export interface MeshPem {
   readonly certificate: Buffer;
@@ -102,7 +105,11 @@ export function attach(options: AttachOptions): MeshLink<FromPrivate> {
       return stream.writableLength;
     },
     send(message) {
-      if (open) stream.write(encodeFromPrivate(message));
+      if (!open || stream.writableEnded) return;
+      // Here it must go on reading: the public proxy pauses while it is not read, and two that pause would wait for ever.
+      const isReply = message.type === "pong" || message.type === "offerReply";
+      if (isReply && stream.writableLength > maxUnreadReplies) return;
+      stream.write(encodeFromPrivate(message));
     },
     end() {
       if (open) stream.end();

@@ -192,7 +192,8 @@ function decodeOffer(offer: Offer__Output): Offer {
     token: exactly(offer.token, tokenBytes, "offer.token"),
     announcementId: offer.announcementId,
     serverName: offer.serverName === "" ? undefined : text(offer.serverName, "offer.server_name"),
-    alpn: offer.alpn,
+    // What a client offers is its own affair: more than anybody could ask for is left out.
+    alpn: offer.alpn.slice(0, maxAlpn).map((protocol) => protocol.slice(0, maxNameLength)),
     client: text(offer.client, "offer.client"),
     endpoint: offer.endpoint,
     msLeft: offer.msLeft,
@@ -205,9 +206,15 @@ function exactly(bytes: Buffer, length: number, field: string): Buffer {
   throw new ProxyError("mesh_protocol_violated", `${field} has ${bytes.length} bytes, expected ${length}`);
 }
 
+/** Texts end up in logs and on terminals: control characters have no business there. */
 function text(value: string, field: string): string {
-  if (value.length <= maxTextLength) return value;
-  throw new ProxyError("mesh_protocol_violated", `${field} is longer than ${maxTextLength} characters`);
+  if (value.length > maxTextLength) {
+    throw new ProxyError("mesh_protocol_violated", `${field} is longer than ${maxTextLength} characters`);
+  }
+  if (/\p{Cc}/u.test(value)) {
+    throw new ProxyError("mesh_protocol_violated", `${field} holds control characters`);
+  }
+  return value;
 }
 
 function atMost<T>(items: readonly T[], max: number, field: string): readonly T[] {

@@ -128,11 +128,18 @@ function acceptStream(stream: AttachStream, options: MeshServerOptions, cut: () 
     open = false;
     attached.closed(why);
   };
+  /** Whoever does not read the answers is not read: else announcing without end would queue answers without end. */
+  const pauseWhileUnread = () => {
+    if (!stream.writableNeedDrain || stream.isPaused()) return;
+    stream.pause();
+    stream.once("drain", () => stream.resume());
+  };
   stream.on("data", (wire: FromPrivate__Output) => {
     if (!open) return;
     try {
       const message = decodeFromPrivate(wire);
       if (message !== undefined) attached.received(message);
+      pauseWhileUnread();
     } catch (error) {
       if (!(error instanceof ProxyError)) throw error;
       options.refused(error.code, stream.getPeer(), error.message);
