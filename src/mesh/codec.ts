@@ -193,7 +193,7 @@ function decodeOffer(offer: Offer__Output): Offer {
     announcementId: offer.announcementId,
     serverName: offer.serverName === "" ? undefined : text(offer.serverName, "offer.server_name"),
     // What a client offers is its own affair: more than anybody could ask for is left out.
-    alpn: offer.alpn.slice(0, maxAlpn).map((protocol) => protocol.slice(0, maxNameLength)),
+    alpn: offer.alpn.slice(0, maxProtocols).map((protocol) => protocol.slice(0, maxNameLength)),
     client: text(offer.client, "offer.client"),
     endpoint: offer.endpoint,
     msLeft: offer.msLeft,

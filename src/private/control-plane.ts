@@ -156,7 +156,7 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
     }
     await Promise.all(lookups);
     const session = sessionKey(publicProxy.address, welcome);
-    if (!bySession.has(session)) return;
+    if (!bySession.has(session) || leaving) return;
     port.post({ type: "attached", session, publicProxy: publicProxy.address, endpoints });
     for (const target of book.current) {
       void book.lookedUp(target).then(() => {
@@ -183,20 +183,26 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
       }
       case "cancelOffer":
         return port.post({ type: "cancel", token: message.token });
-      case "announceResult": {
-        // Of what was withdrawn meanwhile, or never announced, nothing is kept.
-        const target = book.current.find(({ announcementId }) => announcementId === message.announcementId);
-        if (target === undefined) return;
-        const names = new Set(target.names);
-        const results = publicProxy.results.get(message.announcementId) ?? new Map<string, NameResult>();
-        publicProxy.results.set(message.announcementId, results);
-        for (const result of message.results) if (names.has(result.name)) results.set(result.name, result);
-        logResults(log, { publicProxy: address }, message.results);
-        return;
-      }
+      case "announceResult":
+        return logResults(log, { publicProxy: address }, keepResults(publicProxy, message));
       case "drain":
         return log.info({ publicProxy: address }, "the public proxy is about to stop");
     }
+  }
+
+  /** Keeps, and returns, what is news about names that were announced: anything else could grow without end. */
+  function keepResults(
+    { results }: Public,
+    { announcementId, results: told }: { announcementId: number; results: readonly NameResult[] },
+  ): readonly NameResult[] {
+    const target = book.current.find((candidate) => candidate.announcementId === announcementId);
+    if (target === undefined) return [];
+    const names = new Set(target.names);
+    const known = results.get(announcementId) ?? new Map<string, NameResult>();
+    results.set(announcementId, known);
+    const news = told.filter(({ name, status }) => names.has(name) && known.get(name)?.status !== status);
+    for (const result of news) known.set(result.name, result);
+    return news;
   }
 
   port.receive((message) => {

@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import test, { type ExecutionContext } from "ava";
 import { encodeProxyV2 } from "../../src/rendezvous/proxy-v2-encode.js";
 import { serverName, type TestCertificates, testCertificates } from "../harness/certificates.js";
@@ -6,6 +7,7 @@ import { type InternalServer, plainServer } from "../harness/internal-server.js"
 import { assertNothingLeft } from "../harness/leaks.js";
 import { type RunningPrivate, startPrivate } from "../harness/pair.js";
 import { type ScriptedPublic, scriptedPublic } from "../harness/scripted-public.js";
+import { address } from "../harness/settings.js";
 
 // A private proxy attached to a public proxy that means it ill. What it dials, holds and keeps must stay bounded.
 
@@ -86,6 +88,53 @@ test("a server name that no header can carry ends the rendezvous and leaves no c
   await ended;
   await gone(() => target.open);
   t.is(victim.proxy.status().connections.live, 0);
+});
+
+test("results that nobody asked for are neither kept nor logged, and the same result is logged once", async (t) => {
+  const { hostile, victim } = await scene(t);
+  const result = (announcementId: number, name: string) => ({
+    type: "announceResult" as const,
+    announcementId,
+    results: [{ name, status: "accepted" as const, detail: "" }],
+  });
+  for (let at = 0; at < 500; at++) {
+    hostile.link.send(result(at + 2, serverName));
+    hostile.link.send(result(1, `${at}.internal-server.local`));
+    hostile.link.send(result(1, serverName));
+  }
+  hostile.link.send({ type: "offers", offers: [hostile.offer({ announcementId: 7 })] });
+  t.is((await hostile.message()).type, "offerReply");
+  t.is(victim.log.lines.filter(({ message }) => message === "name announced").length, 1);
+});
+
+test("a public proxy that advertises endless endpoints is not attached to", async (t) => {
+  const hostile = await scriptedPublic(t, certificates);
+  const victim = await startPrivate(t, certificates, [hostile.mesh], [{ address: address("127.0.0.1:9") }]);
+  await hostile.attached();
+  hostile.welcome(Array.from({ length: 10_000 }, (_, at) => `192.0.2.1:${at + 1}`));
+  const line = await victim.log.line(({ message }) => message === "not attached, trying again");
+  t.regex(String(line.fields.why), /rendezvous_endpoints/);
+  t.false(victim.log.lines.some(({ fields }) => fields.reason === "endpoint_refused"));
+});
+
+test("a private proxy that attaches while it is being stopped announces nothing, and declines what it is offered", async (t) => {
+  const target = await plainServer((socket) => socket.pipe(socket));
+  t.teardown(() => target.close());
+  const [one, other] = [await scriptedPublic(t, certificates), await scriptedPublic(t, certificates)];
+  const victim = await startPrivate(t, certificates, [one.mesh, other.mesh], [{ address: target.address }]);
+  await Promise.all([one.attached(), other.attached()]);
+  one.welcome();
+  t.is((await one.message()).type, "announce");
+  one.link.send({ type: "offers", offers: [one.offer()] });
+  const live = await one.dialBack();
+  live.write(header());
+  await once(live, "data");
+  const stopping = victim.proxy.stop();
+  other.welcome();
+  other.link.send({ type: "offers", offers: [other.offer()] });
+  t.like(await other.message(), { type: "offerReply", reason: "shutting_down" });
+  live.destroy();
+  await stopping;
 });
 
 async function gone(count: () => number): Promise<void> {
