@@ -11,6 +11,7 @@ import { setTimeout as pause } from "node:timers/promises";
 const proxy = "dist/src/cli/main.js";
 const privateSocket = "run/private-proxy-1.sock";
 const startDeadlineMs = 20_000;
+const stopDeadlineMs = 5000;
 const pollMs = 50;
 
 const curl = [
@@ -33,11 +34,15 @@ const stay = flags.includes("--stay");
 const children: ChildProcess[] = [];
 let stopping = false;
 
-/** What a process printed is shown when it fails, or as it comes with `--stay`. */
+/**
+ * What a process printed is shown when it fails, or as it comes with `--stay`. Each is in a process group of its own: a
+ * terminal sends Ctrl-C to its whole group, and for a proxy a second signal means to end at once.
+ */
 function start(name: string, args: readonly string[], env: Record<string, string> = {}): void {
   const child = spawn(process.execPath, args, {
     env: { ...process.env, ...env },
     stdio: ["ignore", stay ? "inherit" : "pipe", stay ? "inherit" : "pipe"],
+    detached: true,
   });
   children.push(child);
   let output = "";
@@ -56,9 +61,10 @@ function start(name: string, args: readonly string[], env: Record<string, string
 async function portMustBeFree(port: number, what: string): Promise<void> {
   const server = createServer();
   await new Promise<void>((resolve, reject) => {
-    server.once("error", () =>
-      reject(new Error(`port ${port} (${what}) is in use on 127.0.0.1: stop what listens there`)),
-    );
+    server.once("error", ({ code, message }: NodeJS.ErrnoException) => {
+      const why = code === "EADDRINUSE" ? "is in use on 127.0.0.1: stop what listens there" : message;
+      reject(new Error(`port ${port} (${what}) ${why}`));
+    });
     server.listen({ port, host: "127.0.0.1", exclusive: true }, () => server.close(() => resolve()));
   });
 }
@@ -98,7 +104,8 @@ function accepts(port: number): Promise<boolean> {
 /** Runs a command with this terminal; resolves with its exit status. */
 function run([file, ...args]: readonly string[]): Promise<number> {
   return new Promise((resolve) => {
-    const child = spawn(file!, args, { stdio: "inherit" });
+    const child = spawn(file!, args, { stdio: "inherit", detached: true });
+    children.push(child);
     child.once("error", (error) => {
       console.error(`${file}: ${error.message}`);
       resolve(127);
@@ -110,22 +117,32 @@ function run([file, ...args]: readonly string[]): Promise<number> {
 async function finish(status: number): Promise<void> {
   if (stopping) return;
   stopping = true;
-  const exits = children.map((child) =>
-    child.exitCode !== null || child.signalCode !== null
-      ? undefined
-      : new Promise((resolve) => child.once("exit", resolve)),
-  );
-  for (const child of children) child.kill("SIGTERM");
-  const kill = setTimeout(() => {
-    for (const child of children) child.kill("SIGKILL");
-  }, 5000);
+  const exits = children.filter(isAlive).map((child) => new Promise((resolve) => child.once("exit", resolve)));
+  signalAll("SIGTERM");
+  const kill = setTimeout(() => signalAll("SIGKILL"), stopDeadlineMs);
   await Promise.all(exits);
   clearTimeout(kill);
   process.exitCode = status;
 }
 
+function isAlive({ pid, exitCode, signalCode }: ChildProcess): boolean {
+  return pid !== undefined && exitCode === null && signalCode === null;
+}
+
+/** To what each process has started, too: a command may be a shell with children. */
+function signalAll(signal: NodeJS.Signals): void {
+  for (const child of children.filter(isAlive)) {
+    try {
+      process.kill(-child.pid!, signal);
+    } catch {
+      // It has just ended.
+    }
+  }
+}
+
 async function main(): Promise<void> {
-  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => void finish(stay ? 0 : 130));
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => void finish(stay ? 0 : 130));
+  process.on("exit", () => signalAll("SIGKILL"));
   const ports = { 8888: "internal server", 4433: "clients", 4434: "rendezvous", 4435: "mesh", 4436: "admin" };
   for (const [port, what] of Object.entries(ports)) await portMustBeFree(Number(port), what);
 
