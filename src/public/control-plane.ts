@@ -4,6 +4,7 @@ import type { Log } from "../base/log.js";
 import type { Port } from "../base/port.js";
 import { type ReasonCode, reason } from "../base/reasons.js";
 import { signal } from "../base/signal.js";
+import { tokenBuckets } from "../base/token-bucket.js";
 import { logResults } from "../mesh/log-results.js";
 import type { Offer } from "../mesh/messages.js";
 import type { MeshServerOptions } from "../mesh/server.js";
@@ -71,6 +72,7 @@ export function createPublicControlPlane(options: PublicControlPlaneOptions): Pu
   const drained = signal();
   const closed = signal();
   let outbox = new Map<string, Offer[]>();
+  const rateLimitLines = tokenBuckets({ perSecond: 1, burst: 1, maxKeys: 1000 });
 
   const sessions = createSessions({
     pingIntervalMs: options.pingIntervalMs,
@@ -127,7 +129,15 @@ export function createPublicControlPlane(options: PublicControlPlaneOptions): Pu
 
   function refused(code: ReasonCode, peer: string, detail: string): void {
     options.refuse(code);
+    if (isRepetition(code, ipOf(peer))) return;
     log[reason(code).level]({ reason: code, peer, ...(detail === "" ? {} : { detail }) }, reason(code).means);
+  }
+
+  /** Whoever is turned away for coming too often is logged once a second: counted is every time. */
+  function isRepetition(code: ReasonCode, ip: string): boolean {
+    return (
+      (code === "rendezvous_rate_limited" || code === "mesh_rate_limited") && !rateLimitLines.take(`${code} ${ip}`)
+    );
   }
 
   function apply(change: RegistryChange): void {
@@ -183,6 +193,7 @@ export function createPublicControlPlane(options: PublicControlPlaneOptions): Pu
       case "ended":
         return logConnection(log, message.record);
       case "dialBackRefused":
+        if (isRepetition(message.reason, message.peer)) return;
         return log[reason(message.reason).level](
           { reason: message.reason, peer: message.peer },
           `dial-back refused: ${reason(message.reason).means}`,

@@ -204,6 +204,16 @@ test("garbage, an unknown token and a token for the pool are closed and counted;
   dialBack.destroy();
 });
 
+test("an address that sends garbage over and over is turned away unread, counted every time and logged once a second", async (t) => {
+  const running = await startPublic(t, certificates);
+  for (let sent = 0; sent < 60; sent++) await exchange(running.rendezvousPort, Buffer.alloc(40, 0x41));
+  const { refused } = running.proxy.status();
+  t.is((refused.preface_malformed ?? 0) + (refused.rendezvous_rate_limited ?? 0), 60);
+  t.true((refused.rendezvous_rate_limited ?? 0) > 30);
+  const lines = running.log.lines.filter(({ fields }) => fields.reason === "rendezvous_rate_limited");
+  t.true(lines.length >= 1 && lines.length < 10, `${lines.length} lines`);
+});
+
 test("a token of one public proxy is worth nothing at another, and nothing after its deadline", async (t) => {
   const times = { rendezvous: { attemptTimeoutMs: 200, deadlineMs: 200 } };
   const [one, other] = await Promise.all([startPublic(t, certificates, times), startPublic(t, certificates, times)]);
