@@ -55,7 +55,7 @@ async function run(node: string, files: readonly string[], flags: readonly strin
   console.log(`\n${node} ${files.join(" ")}`);
   const child = spawn(node, [ava, ...flags, ...files], {
     stdio: ["ignore", "pipe", "inherit"],
-    env: { ...process.env, PROXY_TEST_PASSED_OVER: passedOver, FORCE_COLOR: "0" },
+    env: { ...process.env, PROXY_TEST_PASSED_OVER: passedOver, NO_COLOR: "1" },
   });
   let output = "";
   child.stdout.on("data", (chunk: Buffer) => {
