@@ -88,7 +88,7 @@ test("2,000 connections that fail at random moments leave no socket, no timer an
     while (started++ < clients) await oneClient();
   });
   await Promise.all(crew);
-  const giveUpAt = performance.now() + 5000;
+  const giveUpAt = performance.now() + 15_000;
   const left = () => ({
     publicLive: pair.public.proxy.status().connections.live,
     privateLive: pair.private.proxy.status().connections.live,

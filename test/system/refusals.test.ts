@@ -141,7 +141,7 @@ test("a private proxy does not attach to a public proxy whose certificate is not
 });
 
 test("what is not a ClientHello is answered as its kind asks, and counted by reason", async (t) => {
-  const running = await startPublic(t, certificates, { tls: { helloTimeoutMs: 200 } });
+  const running = await startPublic(t, certificates, { tls: { helloTimeoutMs: 2000 } });
   const { clientPort } = running;
   t.is((await exchange(clientPort, Buffer.from("GET / HTTP/1.1\r\nHost: x\r\n\r\n"))).length, 0);
   t.is((await exchange(clientPort, Buffer.from("SSH-2.0-OpenSSH_9.6\r\n"))).length, 0);
@@ -215,7 +215,7 @@ test("an address that sends garbage over and over is turned away unread, counted
 });
 
 test("a token of one public proxy is worth nothing at another, and nothing after its deadline", async (t) => {
-  const times = { rendezvous: { attemptTimeoutMs: 200, deadlineMs: 200 } };
+  const times = { rendezvous: { attemptTimeoutMs: 1000, deadlineMs: 1000 } };
   const [one, other] = await Promise.all([startPublic(t, certificates, times), startPublic(t, certificates, times)]);
   const attached = await scriptedPrivate(t, certificates, one, "private-proxy-1");
   attached.announce(1, [serverName]);

@@ -17,15 +17,15 @@ test.before(async () => {
 });
 test.after.always(() => certificates.remove());
 
-const times = { attemptTimeoutMs: 300, deadlineMs: 800, startupHoldMs: 300 };
-/** What a busy machine may add. */
-const slackMs = 700;
+const times = { attemptTimeoutMs: 1000, deadlineMs: 2500, startupHoldMs: 1000 };
+/** What a busy machine may add: this tells a wait that ends from one that does not, and no more. */
+const slackMs = 4000;
 
 async function scene(
   t: ExecutionContext,
   count = 1,
 ): Promise<{ running: RunningPublic; privates: readonly ScriptedPrivate[] }> {
-  const running = await startPublic(t, certificates, { tls: { helloTimeoutMs: 400 }, rendezvous: times });
+  const running = await startPublic(t, certificates, { tls: { helloTimeoutMs: 1000 }, rendezvous: times });
   const privates: ScriptedPrivate[] = [];
   for (let at = 0; at < count; at++) {
     const attached = await scriptedPrivate(t, certificates, running, "private-proxy-1");
@@ -46,14 +46,14 @@ async function took(t: ExecutionContext, work: Promise<unknown>, atLeastMs: numb
 test("nobody dials back: one attempt's time, then alert 80", async (t) => {
   const { running } = await scene(t);
   const alert = tlsError(running.clientPort, certificates);
-  await took(t, alert, 300, 300);
+  await took(t, alert, 1000, 1000);
   t.is(await alert, alertErrors.internalError);
 });
 
 test("many private proxies that never answer: no longer than the deadline for all attempts", async (t) => {
   const { running } = await scene(t, 6);
   while (running.proxy.status().announcements.length < 6) await new Promise((resolve) => setImmediate(resolve));
-  await took(t, tlsError(running.clientPort, certificates), 800, 800);
+  await took(t, tlsError(running.clientPort, certificates), 2500, 2500);
   t.is(running.proxy.status().refused.nobody_answered, 1);
 });
 
@@ -63,7 +63,7 @@ test("a dial-back that gives no verdict: closed with the attempt", async (t) => 
   const { token } = await privates[0]!.offer();
   const dialBack = await tcpClient(running.rendezvousPort);
   dialBack.write(encodePreface({ kind: "claim", token }));
-  await took(t, untilClosed(dialBack), 0, 300);
+  await took(t, untilClosed(dialBack), 0, 1000);
   t.is(await alert, alertErrors.internalError);
 });
 
@@ -91,7 +91,7 @@ test("the session is lost while its client waits: held for the name's return, th
   const alert = tlsError(running.clientPort, certificates);
   await privates[0]!.offer();
   void privates[0]!.close();
-  await took(t, alert, 250, 300);
+  await took(t, alert, 900, 1000);
   t.is(await alert, alertErrors.unrecognizedName);
 });
 
@@ -102,17 +102,17 @@ test("a client that sends its hello a byte at a time gets no more time than any 
   let at = 0;
   const trickle = setInterval(() => client.write(hello.subarray(at, ++at)), 10);
   t.teardown(() => clearInterval(trickle));
-  await took(t, untilClosed(client), 350, 400);
+  await took(t, untilClosed(client), 900, 1000);
   t.is(running.proxy.status().refused.hello_timeout, 1);
 });
 
 test("a dial-back that sends its preface a byte at a time gets no more time than any other", async (t) => {
-  const running = await startPublic(t, certificates, { rendezvous: { prefaceTimeoutMs: 200 } });
+  const running = await startPublic(t, certificates, { rendezvous: { prefaceTimeoutMs: 600 } });
   const dialBack = await tcpClient(running.rendezvousPort);
   const preface = encodePreface({ kind: "claim", token: new Uint8Array(32) });
   let at = 0;
   const trickle = setInterval(() => dialBack.write(preface.subarray(at, ++at)), 20);
   t.teardown(() => clearInterval(trickle));
-  await took(t, untilClosed(dialBack), 150, 200);
+  await took(t, untilClosed(dialBack), 500, 600);
   t.is(running.proxy.status().refused.preface_timeout, 1);
 });
