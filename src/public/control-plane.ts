@@ -108,7 +108,7 @@ export function createPublicControlPlane(options: PublicControlPlaneOptions): Pu
             apply(registry.withdraw(session.id, message.announcementId));
             return;
           case "offerReply":
-            port.post({ type: "declined", token: message.token, reason: message.reason });
+            port.post({ type: "declined", session: session.id, token: message.token, reason: message.reason });
             return;
           case "leaving":
             session.leaving = true;
@@ -160,7 +160,7 @@ export function createPublicControlPlane(options: PublicControlPlaneOptions): Pu
   function enqueue({ session, ...offer }: OutgoingOffer): void {
     const link = sessions.get(session)?.link;
     if (link === undefined || link.backlog > maxBacklog) {
-      port.post({ type: "declined", token: offer.token, reason: "verdict_refused" });
+      port.post({ type: "declined", session, token: offer.token, reason: "verdict_refused" });
       return;
     }
     if (outbox.size === 0) setImmediate(flush);

@@ -241,7 +241,7 @@ export async function startPublicDataPlane(options: PublicDataPlaneOptions): Pro
         if (message.splices === "cut") connections.cutSession(message.session);
         return;
       case "declined":
-        parking.decline(message.token, message.reason);
+        parking.decline(message);
         return;
       case "drain":
         void closeAll(clientListeners);

@@ -57,7 +57,7 @@ export type ToPublicDataPlane =
   | { readonly type: "sessionGone"; readonly session: string; readonly splices: "keep" | "cut" }
   /** The session goes on, but takes no more offers: its names are free at once. */
   | { readonly type: "sessionLeaving"; readonly session: string }
-  | { readonly type: "declined"; readonly token: Uint8Array; readonly reason: ReasonCode }
+  | { readonly type: "declined"; readonly session: string; readonly token: Uint8Array; readonly reason: ReasonCode }
   /** Stop accepting clients; `drained` follows when the last connection has ended. */
   | { readonly type: "drain" }
   /** Cut everything; `closed` follows. */

@@ -30,7 +30,8 @@ export interface Parking {
   park(options: { session: string; timeoutMs: number }): ParkedClient;
   /** Gives the dial-back to whoever waits under the token. Refused: the dial-back is still the caller's. */
   claim(token: Uint8Array, dialBack: Endpoint): Claim;
-  decline(token: Uint8Array, reason: ReasonCode): void;
+  /** Only the session that the client was offered to can decline it. */
+  decline(answer: { readonly session: string; readonly token: Uint8Array; readonly reason: ReasonCode }): void;
   sessionGone(session: string): void;
   /** Clients that wait for this session's answer. */
   waitingFor(session: string): number;
@@ -99,8 +100,9 @@ export function createParking(options: { worker: number; now: () => number }): P
       return { status: "refused", reason: isLate ? "token_late" : "token_unknown" };
     },
 
-    decline(token, reason) {
-      parked.get(tokenDigest(token))?.settle({ status: "declined", reason });
+    decline({ session, token, reason }) {
+      const client = parked.get(tokenDigest(token));
+      if (client?.session === session) client.settle({ status: "declined", reason });
     },
 
     sessionGone(session) {

@@ -43,7 +43,7 @@ test("a token that was never given out is unknown, whatever its length", (t) => 
 
 /** Each way in which a token dies. */
 const deaths: Record<string, (client: ParkedClient, parking: ReturnType<typeof createParking>) => void> = {
-  declined: ({ token }, parking) => parking.decline(token, "target_full"),
+  declined: ({ token }, parking) => parking.decline({ session: "s", token, reason: "target_full" }),
   abandoned: (client) => client.settle({ status: "abandoned" }),
   sessionGone: (_, parking) => parking.sessionGone("s"),
   timedOut: (client) => client.settle({ status: "timedOut" }),
@@ -84,10 +84,11 @@ test("a session that is gone lets its own clients go and no others", async (t) =
   t.deepEqual(await other.outcome, { status: "abandoned" });
 });
 
-test("a decline of a token that nobody waits for does no harm", (t) => {
+test("a decline of a token that nobody waits for, or from another session, does no harm", (t) => {
   const { parking } = parkingWithClock();
   const client = parking.park({ session: "s", timeoutMs: longMs });
-  parking.decline(createToken(7), "target_full");
+  parking.decline({ session: "s", token: createToken(7), reason: "target_full" });
+  parking.decline({ session: "other", token: client.token, reason: "target_full" });
   t.is(parking.size, 1);
   client.settle({ status: "abandoned" });
 });
