@@ -144,3 +144,27 @@ async function gone(count: () => number): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }
+
+test("no log line of a private proxy holds a token, whatever became of the offer", async (t) => {
+  const { hostile, victim } = await scene(t);
+  const [served, refused] = [hostile.offer(), hostile.offer({ announcementId: 99 })];
+  hostile.link.send({ type: "offers", offers: [served, refused] });
+  const dialBack = await hostile.dialBack();
+  dialBack.write(header());
+  t.is(String(await once(dialBack, "data").then(([verdict]) => verdict[0])), "1");
+  dialBack.resetAndDestroy();
+  t.is((await hostile.message()).type, "offerReply");
+  await victim.log.line(({ message }) => message === "connection");
+  const log = victim.log.text();
+  for (const { token } of [served, refused]) {
+    const bytes = Buffer.from(token);
+    for (const form of [
+      bytes.toString("hex"),
+      bytes.toString("base64"),
+      bytes.toString("base64url"),
+      [...bytes].join(","),
+    ]) {
+      t.false(log.includes(form));
+    }
+  }
+});

@@ -1,7 +1,6 @@
 import { once } from "node:events";
 import { connect as netConnect, type Socket } from "node:net";
 import test from "ava";
-import { ProxyError } from "../../src/base/errors.js";
 import { encodePreface } from "../../src/rendezvous/preface.js";
 import { createToken } from "../../src/rendezvous/token.js";
 import { serverName, type TestCertificates, testCertificates } from "../harness/certificates.js";
@@ -299,7 +298,7 @@ test("100 slow handshakes on the mesh port: attached peers and clients do not no
   t.is(pair.public.proxy.status().attachments.length, 2);
 });
 
-test("no log line of either proxy holds a token", async (t) => {
+test("no log line of a public proxy holds a token", async (t) => {
   const running = await startPublic(t, certificates);
   const attached = await scriptedPrivate(t, certificates, running, "private-proxy-1");
   attached.announce(1, [serverName]);
@@ -320,5 +319,4 @@ test("no log line of either proxy holds a token", async (t) => {
   ]) {
     t.false(log.includes(form));
   }
-  t.true(new ProxyError("token_unknown").message.length > 0);
 });
