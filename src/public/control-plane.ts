@@ -22,6 +22,8 @@ import { createSessions, type Session } from "./sessions.js";
 
 /** Messages a session may leave unread before offers go to others. */
 const maxBacklog = 256;
+/** How long a session's names stay its identity's after the same instance has attached anew. Announcing takes a moment. */
+const successionMs = 5000;
 /** Keeps a message far below the 4 MiB that gRPC takes, however long names and details are. */
 const maxResultsPerMessage = 2000;
 
@@ -69,6 +71,7 @@ export function createPublicControlPlane(options: PublicControlPlaneOptions): Pu
   const { log, port } = options;
   let grants = createGrants(options.grants);
   const registry = createRegistry(grants);
+  const succession = new Set<NodeJS.Timeout>();
   const drained = signal();
   const closed = signal();
   let outbox = new Map<string, Offer[]>();
@@ -118,14 +121,24 @@ export function createPublicControlPlane(options: PublicControlPlaneOptions): Pu
             return;
         }
       },
-      detached(session, why) {
+      detached(session, why, replaced) {
         port.post({ type: "sessionGone", session: session.id, splices: "keep" });
-        apply(registry.drop(session.id));
+        if (replaced) keepForSuccessor(session);
+        else apply(registry.drop(session.id));
         log.info({ ...who(session), why }, "private proxy detached");
       },
       refused,
     },
   });
+
+  /** Its names stay with its identity until the same instance has announced them anew: nobody who waits may get between. */
+  function keepForSuccessor({ id }: Session): void {
+    const timer = setTimeout(() => {
+      succession.delete(timer);
+      apply(registry.drop(id));
+    }, successionMs);
+    succession.add(timer);
+  }
 
   function refused(code: ReasonCode, peer: string, detail: string): void {
     options.refuse(code);
@@ -228,7 +241,10 @@ export function createPublicControlPlane(options: PublicControlPlaneOptions): Pu
         state: session.leaving ? "leaving" : "attached",
       })),
     announcements: () =>
-      registry.list().map((name) => ({ ...name, privateProxy: sessions.get(name.session)?.hello.name ?? "" })),
+      registry.list().flatMap((name) => {
+        const session = sessions.get(name.session);
+        return session === undefined ? [] : [{ ...name, privateProxy: session.hello.name }];
+      }),
     reconfigure(statements, config) {
       grants = createGrants(statements);
       apply(registry.regrant(grants));
@@ -250,6 +266,7 @@ export function createPublicControlPlane(options: PublicControlPlaneOptions): Pu
       await closed.settled;
       drained.settle();
       sessions.close();
+      for (const timer of succession) clearTimeout(timer);
       for (const session of sessions.all()) session.link.end();
       port.close();
     },

@@ -26,7 +26,8 @@ export interface Session {
 export interface SessionEvents {
   attached(session: Session): void;
   received(session: Session, message: Exclude<FromPrivate, { type: "hello" | "pong" }>): void;
-  detached(session: Session, why: string): void;
+  /** `replaced`: the same instance has attached anew, and is about to announce the same names. */
+  detached(session: Session, why: string, replaced: boolean): void;
   refused(reason: ReasonCode, peer: string, detail: string): void;
 }
 
@@ -79,13 +80,13 @@ export function createSessions(options: {
   }, options.pingIntervalMs);
   pinging.unref();
 
-  function detach(session: Session, why: string): void {
+  function detach(session: Session, why: string, replaced = false): void {
     if (!byId.delete(session.id)) return;
     pings.delete(session.id);
     unread.delete(session);
     const key = instanceKey(session);
     if (byInstance.get(key) === session) byInstance.delete(key);
-    events.detached(session, why);
+    events.detached(session, why, replaced);
   }
 
   function attach(link: MeshLink<FromPublic>, identity: Identity, hello: PrivateHello): Session {
@@ -100,7 +101,7 @@ export function createSessions(options: {
     };
     const ghost = byInstance.get(instanceKey(session));
     if (ghost !== undefined) {
-      detach(ghost, "the same instance attached again");
+      detach(ghost, "the same instance attached again", true);
       ghost.link.destroy();
     }
     byId.set(session.id, session);

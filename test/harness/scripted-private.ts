@@ -23,6 +23,7 @@ export async function scriptedPrivate(
   certificates: TestCertificates,
   running: RunningPublic,
   name: string,
+  instance = randomBytes(16).toString("hex"),
 ): Promise<ScriptedPrivate> {
   const files = certificates.files(name);
   const context = meshSecureContext({
@@ -52,7 +53,7 @@ export async function scriptedPrivate(
       closed: () => events.emit("closed"),
     },
   });
-  const hello = { protocolVersion: 1, name, instance: randomBytes(16).toString("hex"), softwareVersion: "0" };
+  const hello = { protocolVersion: 1, name, instance, softwareVersion: "0" };
   link.send({ type: "hello", hello });
   const close = async () => {
     link.destroy();

@@ -113,6 +113,34 @@ test("a name that another identity holds is taken, and passes on when it is free
   client.destroy();
 });
 
+test("an instance that attaches again keeps its names, whoever else waits for them", async (t) => {
+  const running = await startPublic(t, certificates, {
+    grants: [
+      { identity: "private-proxy-1", names: [serverName], shared: false },
+      { identity: "stranger", names: [serverName], shared: false },
+    ],
+  });
+  const instance = "ab".repeat(16);
+  const first = await scriptedPrivate(t, certificates, running, "private-proxy-1", instance);
+  first.announce(1, [serverName]);
+  await announced(running, serverName);
+  const waiting = await scriptedPrivate(t, certificates, running, "stranger");
+  waiting.announce(1, [serverName]);
+  await running.log.line(({ fields }) => fields.status === "taken");
+  const again = await scriptedPrivate(t, certificates, running, "private-proxy-1", instance);
+  again.announce(1, [serverName]);
+  const isAccepted = ({ message, fields }: { message: string; fields: Record<string, unknown> }) =>
+    message === "name announced" && fields.identity === "dns:private-proxy-1";
+  await running.log.line(() => running.log.lines.filter(isAccepted).length === 2);
+  t.false(
+    running.log.lines.some(({ message, fields }) => message === "name announced" && fields.identity === "dns:stranger"),
+  );
+  const client = await tcpClient(running.clientPort);
+  client.write(await clientHello(serverName));
+  await again.offer();
+  client.destroy();
+});
+
 test("a private proxy of another CA, or with a public proxy's certificate, does not attach", async (t) => {
   const other = await testCertificates();
   t.teardown(() => other.remove());
