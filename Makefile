@@ -11,7 +11,7 @@ SECONDS ?= 60
 INSTALLED := node_modules/.installed
 GENERATED := src/mesh/generated/.made
 
-.PHONY: help build check test test-all demo run certs stress fuzz bench-hello clean
+.PHONY: help build check test test-all demo run certs stress fuzz bench bench-peers bench-hello clean
 
 help: ## list the targets
 	@node scripts/list-targets.mjs Makefile
@@ -58,6 +58,12 @@ stress: build certs ## N requests through the pair, J at once: make stress N=200
 
 fuzz: build ## mutated ClientHellos for SECONDS, from SEED: make fuzz SECONDS=60
 	node dist/test/fuzz/hello.js --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+
+bench: build ## our pair and the peers side by side: make bench QUICK=1, ONLY=b,c ROUNDS=3, PROFILE=1 (bench/README.md)
+	@ONLY=$(ONLY) ROUNDS=$(ROUNDS) QUICK=$(QUICK) PROFILE=$(PROFILE) ENGINES=$(ENGINES) node dist/bench/main.js
+
+bench-peers: ## build or install the peers of the bench into bench/.peers
+	@sh bench/install-peers.sh
 
 bench-hello: build ## what reading a ClientHello costs
 	node dist/bench/hello.js

@@ -1,0 +1,79 @@
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { cases } from "./cases/all.js";
+import { type Contestant, findProgram } from "./contestants/contestant.js";
+import { ours } from "./contestants/ours.js";
+import { type CpuProfile, summarise } from "./cpu-profile.js";
+import { startProgram } from "./processes.js";
+import { resultsDirectory } from "./report.js";
+import type { Bench } from "./stage.js";
+
+const roles = ["public", "private"] as const;
+/** e waits most of the time; g is b and c over again. */
+const profiled = ["a", "b", "c", "d", "f"];
+const shownFunctions = 15;
+const intervalUs = 250;
+
+/**
+ * Where our processes spend their time and which system calls they make, for each case and engine: a run under Node's CPU
+ * profiler, and another one under strace, which slows what it counts. Prints, and writes bench/results/profile-*.txt.
+ */
+export async function profileOurs(bench: Bench): Promise<void> {
+  mkdirSync(resultsDirectory, { recursive: true });
+  for (const engine of bench.options.engines) {
+    for (const one of cases) {
+      if (!profiled.includes(one.letter) || !bench.options.only.includes(one.letter)) continue;
+      const directory = join(bench.scratch, `profile-${engine}-${one.letter}`);
+      mkdirSync(directory);
+      const nodeFlags = (role: string) => [
+        "--cpu-prof",
+        `--cpu-prof-dir=${directory}`,
+        `--cpu-prof-name=${role}.cpuprofile`,
+        `--cpu-prof-interval=${intervalUs}`,
+      ];
+      const runAlone = (contestant: Contestant) =>
+        one.run({ ...bench, contestants: [contestant], options: { ...bench.options, rounds: 1 } });
+      await runAlone(ours({ engine, nodeFlags }));
+      const counted = findProgram("strace") !== undefined;
+      if (counted) await runAlone(underStrace(ours({ engine }), directory));
+      const text = roles
+        .map((role) => {
+          const calls = join(directory, `${role}.strace`);
+          const heading = `## ${one.letter}, engine ${engine}: ${role} proxy\n\n`;
+          const callText = counted && existsSync(calls) ? readFileSync(calls, "utf8") : "no strace here\n";
+          return `${heading}${formatProfile(join(directory, `${role}.cpuprofile`))}\nSystem calls:\n\n${callText}`;
+        })
+        .join("\n");
+      console.log(text);
+      writeFileSync(join(resultsDirectory, `profile-${engine}-${one.letter}.txt`), text);
+    }
+  }
+}
+
+function formatProfile(path: string): string {
+  const { busySeconds, areas, functions } = summarise(JSON.parse(readFileSync(path, "utf8")) as CpuProfile);
+  const line = ({ name, share }: { name: string; share: number }) =>
+    `${(share * 100).toFixed(1).padStart(6)} %  ${name}\n`;
+  return (
+    `JavaScript thread busy for ${busySeconds.toFixed(2)} s. Where:\n\n${areas.map(line).join("")}\n` +
+    `The functions themselves:\n\n${functions.slice(0, shownFunctions).map(line).join("")}`
+  );
+}
+
+/** The same contestant, each of its programs watched from the start; the watchers are stopped first. */
+function underStrace(contestant: Contestant, directory: string): Contestant {
+  return {
+    ...contestant,
+    async start(place) {
+      const running = await contestant.start(place);
+      const watchers = await Promise.all(
+        running.hops.map(({ title, pid }) =>
+          startProgram("strace", ["-c", "-f", "-o", join(directory, `${title}.strace`), "-p", String(pid)], {
+            name: "strace",
+          }),
+        ),
+      );
+      return { ...running, programs: [...watchers, ...running.programs] };
+    },
+  };
+}
