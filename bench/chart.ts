@@ -18,7 +18,7 @@ const panels: readonly Panel[] = [
   },
   { letter: "b", key: "hop1", title: "new connection: CPU-microseconds of the first hop (less is better)" },
   { letter: "c", key: "hop1", title: "200 B there and back: CPU-microseconds of the first hop (less is better)" },
-  { letter: "d", key: "hop1", title: "silent connection: KiB of memory of the first hop (less is better)" },
+  { letter: "d", key: "first1", title: "silent connection: KiB of memory of the first hop (less is better)" },
   { letter: "e", key: "p50", title: "first byte with 25 ms on either leg: milliseconds (less is better)" },
   { letter: "f", key: "rate", title: "HTTPS requests per second (more is better)" },
 ];

@@ -17,13 +17,16 @@ export async function inRounds<Variant extends { readonly name: string }>(
   stage: Stage,
   variants: readonly Variant[],
   take: (standing: Standing, variant: Variant) => Promise<Taken>,
-  rounds = bench.options.rounds,
+  { warmUp = true }: { readonly warmUp?: boolean } = {},
 ): Promise<Row[]> {
   const builder: RowsBuilder = rowsBuilder();
   const names = bench.contestants.map(({ name }) => name);
   for (const { contestant, problem } of stage.failed)
     for (const { name } of variants) builder.problem(name, contestant.name, problem);
-  for (let round = 0; round < rounds; round++) {
+  if (warmUp)
+    // Once without counting it: programs whose code is compiled as it runs are to be measured as they run later.
+    for (const standing of stage.standing) await take(standing, variants[0]!).catch(() => {});
+  for (let round = 0; round < bench.options.rounds; round++) {
     for (const variant of variants) {
       for (const standing of rotated(stage.standing, round)) {
         const { name } = standing.contestant;

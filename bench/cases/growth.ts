@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import { messageOf } from "../../src/base/errors.js";
 import { type OursPorts, ours } from "../contestants/ours.js";
 import { cpuSecondsOfAll } from "../cpu.js";
 import { rowsBuilder } from "../figures.js";
@@ -46,10 +47,20 @@ export const growth: BenchCase = {
       for (let round = 0; round < bench.options.rounds; round++) {
         for (const { title, stage, standing } of rotated(crowds, round)) {
           const rest = await takeRest(standing, bench.options.quick ? 1000 : 5500);
-          const connections = await takeConnections(bench, stage, standing, load);
-          builder.add("new connections", title, { ...connections.sample, ...rest }, connections.limit);
-          const messages = await takeMessages(bench, stage, standing, talk);
-          builder.add("small messages", title, { ...messages.sample, ...rest }, messages.limit);
+          const both = [
+            { variant: "new connections", take: () => takeConnections(bench, stage, standing, load) },
+            { variant: "small messages", take: () => takeMessages(bench, stage, standing, talk) },
+          ];
+          for (const { variant, take } of both) {
+            try {
+              // The first of each only warms up.
+              if (round === 0) await take();
+              const { sample, limit } = await take();
+              builder.add(variant, title, { ...sample, ...rest }, limit);
+            } catch (error) {
+              builder.problem(variant, title, messageOf(error));
+            }
+          }
         }
       }
     } finally {

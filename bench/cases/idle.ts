@@ -6,22 +6,24 @@ import { rowsBuilder, type Sample } from "../figures.js";
 import type { HoldOptions, HoldResult } from "../load/hold.js";
 import { forkLoad } from "../load-process.js";
 import { memoryOf } from "../memory.js";
-import { until } from "../processes.js";
 import { rotated } from "../rounds.js";
 import { type Standing, setUp } from "../stage.js";
 import type { BenchCase } from "./case.js";
 
-/** Descriptors a contestant may keep open of those it had for the first wave: pools, the mesh. */
-const leftOver = 200;
+/** How long a contestant may take to close what its clients have closed. */
+const closingMs = 4000;
 
-/** d: what a silent connection keeps in memory: the slope between few and many, after a first wave as large as all. */
+/**
+ * d: what silent connections take, as the slope of RSS between few and many; in a first wave, and in a second one, for
+ * which the process may use again what the first has left it.
+ */
 export const idle: BenchCase = {
   letter: "d",
   async run(bench) {
     const { quick } = bench.options;
     const { few, many } = quick ? { few: 250, many: 1500 } : { few: 1000, many: 8000 };
     const variant = `${few} to ${many} connections`;
-    const settleMs = quick ? 400 : 1500;
+    const settleMs = quick ? 300 : 1000;
     const rounds = quick ? 1 : Math.min(2, bench.options.rounds);
     const builder = rowsBuilder();
     for (let round = 0; round < rounds; round++) {
@@ -32,7 +34,7 @@ export const idle: BenchCase = {
         try {
           for (const { problem } of stage.failed) builder.problem(variant, contestant.name, problem);
           for (const standing of stage.standing)
-            builder.add(variant, contestant.name, await takeSlope(standing, { few, many, settleMs }), "waiting");
+            builder.add(variant, contestant.name, await takeSlopes(standing, { few, many, settleMs }), "waiting");
         } catch (error) {
           builder.problem(variant, contestant.name, messageOf(error));
           bench.say(`${contestant.name}, ${variant}: ${messageOf(error)}`);
@@ -45,53 +47,87 @@ export const idle: BenchCase = {
       letter: "d",
       title: "silent connections",
       figures: [
-        { key: "hop1", title: "KiB of RSS each, hop 1" },
-        { key: "hop2", title: "KiB of RSS each, hop 2" },
-        { key: "pss1", title: "KiB of PSS each, hop 1" },
-        { key: "pss2", title: "KiB of PSS each, hop 2" },
+        { key: "first1", title: "KiB each, first wave, hop 1" },
+        { key: "first2", title: "KiB each, first wave, hop 2" },
+        { key: "hop1", title: "KiB each, second wave, hop 1" },
+        { key: "hop2", title: "KiB each, second wave, hop 2" },
         { key: "base1", title: "MiB in all, hop 1" },
         { key: "base2", title: "MiB in all, hop 2" },
+        { key: "left", title: "descriptors left open" },
       ],
       rows: builder.rows(bench.contestants.map(({ name }) => name)),
     };
   },
 };
 
-async function takeSlope(
-  { port, hops, programs, contestant }: Standing,
-  { few, many, settleMs }: { readonly few: number; readonly many: number; readonly settleMs: number },
-): Promise<Sample> {
+interface Wave {
+  readonly port: number;
+  readonly pids: readonly number[];
+  readonly few: number;
+  readonly many: number;
+  readonly settleMs: number;
+}
+
+async function takeSlopes({ port, hops }: Standing, size: Omit<Wave, "port" | "pids">): Promise<Sample> {
   const pids = hops.map(({ pid }) => pid);
-  const [first, second] = [forkLoad<HoldOptions, HoldResult>("hold"), forkLoad<HoldOptions, HoldResult>("hold")];
-  const finish = async (load: typeof first) => (await load.end()).idle;
+  const loads = [forkHold(), forkHold()] as const;
+  const wave: Wave = { port, pids, ...size };
   try {
+    // What the first connections ever load and compile is no connection's.
+    await loads[0].start({ port, connections: size.few });
+    await closeAll(loads.slice(0, 1));
     const before = descriptors(pids);
-    const half = Math.ceil(many / 2);
-    await Promise.all([first.start({ port, connections: half }), second.start({ port, connections: many - half })]);
-    await pause(settleMs);
-    await Promise.all([finish(first), finish(second)]);
-    await until(
-      `${contestant.name} has closed the first wave`,
-      programs,
-      async () => descriptors(pids) <= before + leftOver,
-    );
-    await first.start({ port, connections: few });
-    await pause(settleMs);
-    const atFew = pids.map((pid) => memoryOf([pid]));
-    await second.start({ port, connections: many - few });
-    await pause(settleMs);
-    const atMany = pids.map((pid) => memoryOf([pid]));
-    await Promise.all([finish(first), finish(second)]);
-    const sample: Record<string, number> = {};
-    for (const [hop, low] of atFew.entries()) {
-      const high = atMany[hop]!;
-      sample[`hop${hop + 1}`] = (high.rss - low.rss) / (many - few);
-      sample[`pss${hop + 1}`] = (high.pss - low.pss) / (many - few);
-      sample[`base${hop + 1}`] = high.rss / 1024;
+    const first = await takeWave(loads, wave);
+    const left = await leftAfter(pids, before, closingMs);
+    const second = await takeWave(loads, wave);
+    const sample: Record<string, number> = { left };
+    for (const hop of pids.keys()) {
+      sample[`hop${hop + 1}`] = second[hop]!.rss;
+      sample[`pss${hop + 1}`] = second[hop]!.pss;
+      sample[`first${hop + 1}`] = first[hop]!.rss;
+      sample[`base${hop + 1}`] = second[hop]!.most / 1024;
     }
     return sample;
   } finally {
-    await Promise.all([first.close(), second.close()]);
+    await Promise.all(loads.map((load) => load.close()));
+  }
+}
+
+/** Opens few, then many, and closes them. Resolves with KiB per connection between the two, and the most there was. */
+async function takeWave(loads: readonly [Hold, Hold], { port, pids, few, many, settleMs }: Wave) {
+  const read = async () => {
+    await pause(settleMs);
+    return pids.map((pid) => memoryOf([pid]));
+  };
+  await loads[0].start({ port, connections: few });
+  const low = await read();
+  await loads[1].start({ port, connections: many - few });
+  const high = await read();
+  await closeAll(loads);
+  return high.map(({ rss, pss }, hop) => ({
+    rss: (rss - low[hop]!.rss) / (many - few),
+    pss: (pss - low[hop]!.pss) / (many - few),
+    most: rss,
+  }));
+}
+
+type Hold = ReturnType<typeof forkHold>;
+
+function forkHold() {
+  return forkLoad<HoldOptions, HoldResult>("hold");
+}
+
+async function closeAll(loads: readonly Hold[]): Promise<void> {
+  for (const load of loads) await (await load.end()).idle;
+}
+
+/** How many descriptors more than before are open, when they are as few as before or time is up. */
+async function leftAfter(pids: readonly number[], before: number, patienceMs: number): Promise<number> {
+  const giveUpAt = performance.now() + patienceMs;
+  for (;;) {
+    const left = Math.max(0, descriptors(pids) - before);
+    if (left === 0 || performance.now() > giveUpAt) return left;
+    await pause(50);
   }
 }
 

@@ -64,7 +64,11 @@ function accept(socket: Socket): void {
     if (hello.length < helloBytes && kindOf(hello) !== undefined) return;
     socket.off("data", read);
     const kind = kindOf(hello);
-    if (kind !== undefined) return serve[kind](socket);
+    if (kind !== undefined) {
+      // What came with the hello is the first of the messages.
+      if (hello.length > helloBytes) socket.unshift(hello.subarray(helloBytes));
+      return serve[kind](socket);
+    }
     socket.pause();
     socket.unshift(hello);
     tls.emit("connection", socket);
