@@ -4,6 +4,8 @@ export interface CpuProfile {
     readonly id: number;
     readonly callFrame: { readonly functionName: string; readonly url: string; readonly lineNumber: number };
   }[];
+  /** Microseconds of the system's monotonic clock. */
+  readonly startTime: number;
   readonly samples: readonly number[];
   /** Microseconds, one for each sample. */
   readonly timeDeltas: readonly number[];
@@ -23,14 +25,21 @@ export interface ProfileSummary {
   readonly functions: readonly Share[];
 }
 
-export function summarise(profile: CpuProfile): ProfileSummary {
+/** Only what lies within one of the windows; where there are none, all of it. */
+export function summarise(
+  profile: CpuProfile,
+  windows: readonly { readonly from: number; readonly to: number }[],
+): ProfileSummary {
   const frames = new Map(profile.nodes.map(({ id, callFrame }) => [id, callFrame]));
   const areas = new Map<string, number>();
   const functions = new Map<string, number>();
   let busy = 0;
+  let now = profile.startTime;
   for (const [at, id] of profile.samples.entries()) {
     const frame = frames.get(id);
     const spent = profile.timeDeltas[at] ?? 0;
+    now += spent;
+    if (windows.length > 0 && !windows.some(({ from, to }) => now >= from && now <= to)) continue;
     if (frame === undefined || spent <= 0 || frame.functionName === "(idle)") continue;
     busy += spent;
     const place = placeOf(frame.url);

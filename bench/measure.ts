@@ -36,9 +36,11 @@ export async function measure<Options, Result>(
     backend: cpuSecondsOfAll([stage.backend.pid]),
     machine: machineBusySeconds(),
   });
+  const from = monotonicUs();
   const before = read();
   await pause(windowMs);
   const after = read();
+  stage.bench.window?.({ from, to: monotonicUs() });
   const { result, seconds, idle } = await load.end();
   await idle;
   const cpu: CpuUse = {
@@ -49,6 +51,10 @@ export async function measure<Options, Result>(
   };
   const titles = hops.map(({ title }) => title);
   return { result, seconds, cpu, limit: limitOf(cpu, titles, seconds, availableParallelism()) };
+}
+
+function monotonicUs(): number {
+  return Number(process.hrtime.bigint() / 1000n);
 }
 
 const busyProcess = 0.9;

@@ -4,15 +4,16 @@ import { cases } from "./cases/all.js";
 import { type Contestant, findProgram } from "./contestants/contestant.js";
 import { ours } from "./contestants/ours.js";
 import { type CpuProfile, summarise } from "./cpu-profile.js";
-import { startProgram } from "./processes.js";
+import { startProgram, until } from "./processes.js";
 import { resultsDirectory } from "./report.js";
-import type { Bench } from "./stage.js";
+import { answers, type Bench, type Window } from "./stage.js";
 
 const roles = ["public", "private"] as const;
 /** e waits most of the time; g is b and c over again. */
 const profiled = ["a", "b", "c", "d", "f"];
 const shownFunctions = 15;
 const intervalUs = 250;
+const windowMs = 3000;
 
 /**
  * Where our processes spend their time and which system calls they make, for each case and engine: a run under Node's CPU
@@ -31,9 +32,16 @@ export async function profileOurs(bench: Bench): Promise<void> {
         `--cpu-prof-name=${role}.cpuprofile`,
         `--cpu-prof-interval=${intervalUs}`,
       ];
+      const windows: Window[] = [];
       const runAlone = (contestant: Contestant) =>
-        one.run({ ...bench, contestants: [contestant], options: { ...bench.options, rounds: 1 } });
+        one.run({
+          ...bench,
+          contestants: [contestant],
+          options: { ...bench.options, rounds: 1, windowMs },
+          window: (window) => windows.push(window),
+        });
       await runAlone(ours({ engine, nodeFlags }));
+      const seen = [...windows];
       const counted = findProgram("strace") !== undefined;
       if (counted) await runAlone(underStrace(ours({ engine }), directory));
       const text = roles
@@ -41,7 +49,7 @@ export async function profileOurs(bench: Bench): Promise<void> {
           const calls = join(directory, `${role}.strace`);
           const heading = `## ${one.letter}, engine ${engine}: ${role} proxy\n\n`;
           const callText = counted && existsSync(calls) ? readFileSync(calls, "utf8") : "no strace here\n";
-          return `${heading}${formatProfile(join(directory, `${role}.cpuprofile`))}\nSystem calls:\n\n${callText}`;
+          return `${heading}${formatProfile(join(directory, `${role}.cpuprofile`), seen)}\nSystem calls:\n\n${callText}`;
         })
         .join("\n");
       console.log(text);
@@ -50,8 +58,8 @@ export async function profileOurs(bench: Bench): Promise<void> {
   }
 }
 
-function formatProfile(path: string): string {
-  const { busySeconds, areas, functions } = summarise(JSON.parse(readFileSync(path, "utf8")) as CpuProfile);
+function formatProfile(path: string, windows: readonly Window[]): string {
+  const { busySeconds, areas, functions } = summarise(JSON.parse(readFileSync(path, "utf8")) as CpuProfile, windows);
   const line = ({ name, share }: { name: string; share: number }) =>
     `${(share * 100).toFixed(1).padStart(6)} %  ${name}\n`;
   return (
@@ -60,12 +68,13 @@ function formatProfile(path: string): string {
   );
 }
 
-/** The same contestant, each of its programs watched from the start; the watchers are stopped first. */
+/** The same contestant, each of its programs watched once it is ready; the watchers are stopped first. */
 function underStrace(contestant: Contestant, directory: string): Contestant {
   return {
     ...contestant,
     async start(place) {
       const running = await contestant.start(place);
+      await until("ready to be watched", running.programs, () => answers(running.port));
       const watchers = await Promise.all(
         running.hops.map(({ title, pid }) =>
           startProgram("strace", ["-c", "-f", "-o", join(directory, `${title}.strace`), "-p", String(pid)], {

@@ -15,8 +15,16 @@ export interface Bench {
   /** Certificates of root, public-proxy-1, private-proxy-1, crowd and internal-server. */
   readonly certificates: string;
   readonly scratch: string;
+  /** Told of every window in which samples are taken. */
+  readonly window?: (window: Window) => void;
   /** Says what is going on. */
   readonly say: (line: string) => void;
+}
+
+/** Microseconds of the system's monotonic clock. */
+export interface Window {
+  readonly from: number;
+  readonly to: number;
 }
 
 export interface Standing extends RunningContestant {
@@ -25,6 +33,7 @@ export interface Standing extends RunningContestant {
 
 /** A backend, and contestants that are ready before it. */
 export interface Stage {
+  readonly bench: Bench;
   readonly backend: LoadProcess<never, never>;
   readonly standing: readonly Standing[];
   readonly failed: readonly { readonly contestant: Contestant; readonly problem: string }[];
@@ -69,6 +78,7 @@ export async function setUp(
   usable.sort((a, b) => contestants.indexOf(a.contestant) - contestants.indexOf(b.contestant));
   for (const { contestant, problem } of failed) bench.say(`${contestant.name} does not start: ${problem}`);
   return {
+    bench,
     backend,
     standing: usable,
     failed,
@@ -85,7 +95,7 @@ export async function setUp(
 }
 
 /** Whether a hello is answered in full. */
-function answers(port: number): Promise<boolean> {
+export function answers(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     let got = 0;
     const socket = connect({ port, host: "127.0.0.1" });

@@ -26,16 +26,21 @@ export async function openDelayLine(target: number, delayMs: number): Promise<De
     agenda.at(acceptedAt, () => {
       far = connect({ port: target, host: "127.0.0.1", noDelay: true, allowHalfOpen: true });
       track(far);
-      far.on("close", () => near.destroy());
+      far.on("close", () => follow(near));
       relay(far, near, () => performance.now() + delayMs);
     });
-    near.on("close", () => far?.destroy());
+    near.on("close", () => follow(far));
     relay(
       near,
       () => far,
       () => Math.max(performance.now(), knownAt) + delayMs,
     );
   });
+
+  /** The other end is gone. That, too, travels; and where the stream has been ended in order, there is nothing to cut. */
+  function follow(left: Socket | undefined): void {
+    agenda.at(performance.now() + delayMs, () => void (left?.writableEnded || left?.destroy()));
+  }
 
   function track(socket: Socket): void {
     sockets.add(socket);
