@@ -27,7 +27,7 @@ export const firstByte: BenchCase = {
       return port;
     }
 
-    const windowMs = bench.options.quick ? 800 : 3000;
+    const windowMs = bench.options.quick ? 700 : 3000;
     const warmUpMs = bench.options.quick ? 250 : 500;
     const stage = await setUp(bench, bench.contestants, openLine);
     const load = forkConnections();

@@ -46,7 +46,7 @@ export const growth: BenchCase = {
       }
       for (let round = 0; round < bench.options.rounds; round++) {
         for (const { title, stage, standing } of rotated(crowds, round)) {
-          const rest = await takeRest(standing, bench.options.quick ? 1000 : 5500);
+          const rest = await takeRest(standing, bench.options.quick ? 600 : 5500);
           const both = [
             { variant: "new connections", take: () => takeConnections(bench, stage, standing, load) },
             { variant: "small messages", take: () => takeMessages(bench, stage, standing, talk) },
@@ -101,7 +101,7 @@ async function gather(bench: Bench, engine: string, { names, attachments }: Size
     names: names - 1,
   });
   return {
-    title: `${pair.name}, ${names} names, ${attachments} private`,
+    title: `${pair.name}, names: ${names}, private proxies: ${attachments}`,
     stage,
     standing,
     async tearDown() {

@@ -11,7 +11,7 @@ import { type Standing, setUp } from "../stage.js";
 import type { BenchCase } from "./case.js";
 
 /** How long a contestant may take to close what its clients have closed. */
-const closingMs = 4000;
+const closingMs = 2000;
 
 /**
  * d: what silent connections take, as the slope of RSS between few and many; in a first wave, and in a second one, for
@@ -23,7 +23,7 @@ export const idle: BenchCase = {
     const { quick } = bench.options;
     const { few, many } = quick ? { few: 250, many: 1500 } : { few: 1000, many: 8000 };
     const variant = `${few} to ${many} connections`;
-    const settleMs = quick ? 300 : 1000;
+    const settleMs = quick ? 200 : 1000;
     const rounds = quick ? 1 : Math.min(2, bench.options.rounds);
     const builder = rowsBuilder();
     for (let round = 0; round < rounds; round++) {
