@@ -26,7 +26,7 @@ export function dialInTurn(transport: Transport, options: DialOptions): Connecti
   let current: Connecting | undefined;
 
   async function dial(): Promise<Endpoint> {
-    let cause: unknown = new ProxyError(options.code, `${options.what}: no address is known`);
+    let cause: unknown;
     for (const [index, address] of options.addresses.entries()) {
       if (cancelled || msLeft(options.deadline) === 0) break;
       const share = msLeft(options.deadline) / (options.addresses.length - index);
@@ -41,7 +41,8 @@ export function dialInTurn(transport: Transport, options: DialOptions): Connecti
       }
     }
     if (cancelled) throw new ProxyError("offer_cancelled");
-    throw new ProxyError(options.code, `${options.what}: ${messageOf(cause)}`, { cause });
+    const why = cause === undefined ? "no address is known, or there is no time left" : messageOf(cause);
+    throw new ProxyError(options.code, `${options.what}: ${why}`, { cause });
   }
 
   const connected = dial();

@@ -2,19 +2,9 @@ import test from "ava";
 import { deadlineIn } from "../../src/base/deadline.js";
 import type { Endpoint } from "../../src/transport/endpoint.js";
 import { assertNothingLeft } from "../harness/leaks.js";
+import { memoryAlive } from "../harness/memory.js";
 import { engineUnderTest } from "./engines.js";
-import {
-  acceptedPair,
-  buffersAlive,
-  hasIpv6,
-  howLeft,
-  listenOn,
-  portOf,
-  rawConnect,
-  readAll,
-  settled,
-  soon,
-} from "./peers.js";
+import { acceptedPair, hasIpv6, howLeft, listenOn, portOf, rawConnect, readAll, settled, soon } from "./peers.js";
 
 const transport = engineUnderTest();
 assertNothingLeft(test);
@@ -123,13 +113,13 @@ test("a large hello that was put back does not hide that the client leaves", asy
 test.serial("what nobody reads is taken in only up to a bound, and arrives whole when it is read", async (t) => {
   const { endpoint, raw } = await acceptedPair(t, transport);
   const total = 24 << 20;
-  const before = await buffersAlive();
+  const before = (await memoryAlive()).bufferBytes;
   const block = Buffer.alloc(1 << 20, 7);
   for (let sent = 0; sent < total; sent += block.length) raw.write(block);
   raw.end();
   const unsent = await settled(() => raw.writableLength);
   t.true(unsent > 0, "the sender is held back");
-  const grown = (await buffersAlive()) - before;
+  const grown = (await memoryAlive()).bufferBytes - before;
   t.true(grown < 2 << 20, `${grown} bytes more in memory, of which 1 MiB is the sender's`);
   let received = 0;
   for (let bytes = await endpoint.read(soon()); bytes !== undefined; bytes = await endpoint.read(soon())) {

@@ -4,8 +4,6 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { networkInterfaces, tmpdir } from "node:os";
 import { join } from "node:path";
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import type { ExecutionContext } from "ava";
 import { type Deadline, deadlineIn } from "../../src/base/deadline.js";
 import type { Endpoint, Splice, SpliceOptions } from "../../src/transport/endpoint.js";
@@ -216,21 +214,6 @@ export async function settled(value: () => number, quietMs = 150): Promise<numbe
 export async function settledAt(value: () => number, expected: number): Promise<void> {
   for (let round = 0; round < 100 && value() !== expected; round++) await new Promise(setImmediate);
   if (value() !== expected) await settled(value);
-}
-
-const collectGarbage = (() => {
-  setFlagsFromString("--expose-gc");
-  return runInNewContext("gc") as () => void;
-})();
-
-/** Bytes of buffers alive, garbage not counted. */
-export async function buffersAlive(): Promise<number> {
-  // What one collection finds is freed aside, and counted as free by the next.
-  for (let round = 0; round < 3; round++) {
-    collectGarbage();
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-  return process.memoryUsage().arrayBuffers;
 }
 
 /** A directory of its own for unix sockets. */

@@ -1,10 +1,10 @@
 import test from "ava";
 import type { Endpoint } from "../../src/transport/endpoint.js";
 import { assertNothingLeft } from "../harness/leaks.js";
+import { memoryAlive } from "../harness/memory.js";
 import { engineUnderTest } from "./engines.js";
 import {
   bridge,
-  buffersAlive,
   digestAll,
   listenOn,
   portOf,
@@ -41,11 +41,11 @@ test.serial("a stalled reader holds its sender back in bounded memory, and other
   const { done } = stalled.splice();
   stalled.rawB.pause();
   const total = 32 << 20;
-  const before = await buffersAlive();
+  const before = (await memoryAlive()).bufferBytes;
   const sent = sendMany(stalled.rawA, total, 3);
   const stuckAt = await settled(() => stalled.moved.ab);
   t.true(stuckAt < total, "the sender is held back");
-  const grown = (await buffersAlive()) - before;
+  const grown = (await memoryAlive()).bufferBytes - before;
   t.true(grown < 2 << 20, `${grown} bytes more in memory`);
 
   const other = await bridge(t, transport);

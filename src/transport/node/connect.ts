@@ -48,7 +48,7 @@ class Attempt {
   }
 
   cancel(): void {
-    this.#fail(new ProxyError("closed_here"));
+    if (!this.#settled) this.#fail(new ProxyError("closed_here"));
     this.#endpoint?.destroy();
   }
 

@@ -1,6 +1,7 @@
 import type { Socket } from "node:net";
 import { type Deadline, monotonic, msLeft } from "../../base/deadline.js";
 import { ProxyError } from "../../base/errors.js";
+import type { ReasonCode } from "../../base/reasons.js";
 import type { Endpoint, EndpointAddress, Hangup } from "../endpoint.js";
 import type { SocketAddresses } from "./addresses.js";
 import { alarm } from "./alarm.js";
@@ -87,7 +88,7 @@ export class NodeEndpoint implements Endpoint {
     if (this.#left === "reset") return Promise.reject(new ProxyError("peer_reset"));
     if (msLeft(deadline) === 0) return Promise.reject(new ProxyError(deadline.code));
     return new Promise((resolve, reject) => {
-      const cancelAlarm = alarm(deadline.at, () => this.#failRead(new ProxyError(deadline.code)));
+      const cancelAlarm = alarm(deadline.at, () => this.#failRead(deadline.code));
       this.#waiter = { resolve, reject, cancelAlarm };
     });
   }
@@ -128,7 +129,7 @@ export class NodeEndpoint implements Endpoint {
     const unread = [...this.#putBack, ...this.#readAhead];
     this.#stage = "spliced";
     this.#forgetUnread();
-    this.#failRead(new ProxyError("closed_here"));
+    this.#failRead("closed_here");
     const socket = this.#socket;
     socket.off("data", this.#onData).off("end", this.#onEnd).off("error", this.#onError).off("close", this.#onClose);
     return { socket, unread, left, closed: this.#closed };
@@ -162,7 +163,7 @@ export class NodeEndpoint implements Endpoint {
     }
     this.#forgetUnread();
     this.#leftAs("reset");
-    this.#failRead(new ProxyError("peer_reset"));
+    this.#failRead("peer_reset");
   };
 
   readonly #onClose = (): void => {
@@ -197,8 +198,9 @@ export class NodeEndpoint implements Endpoint {
     this.#takeWaiter()?.resolve(bytes);
   }
 
-  #failRead(error: ProxyError): void {
-    this.#takeWaiter()?.reject(error);
+  /** Most endpoints end with nobody reading: the error, and its stack, are made for whoever waits. */
+  #failRead(code: ReasonCode): void {
+    this.#takeWaiter()?.reject(new ProxyError(code));
   }
 
   #leftAs(hangup: Hangup): void {
@@ -213,7 +215,7 @@ export class NodeEndpoint implements Endpoint {
     this.#stage = stage;
     this.#forgetUnread();
     this.#leftAs("destroyed");
-    this.#failRead(new ProxyError("closed_here"));
+    this.#failRead("closed_here");
     return true;
   }
 }
