@@ -32,7 +32,7 @@ run | awk -v requests="$requests" '
   END {
     seconds = now() - start; if (seconds < 1) seconds = 1
     missing = requests - ok - failed
-    printf "\r" > "/dev/stderr"
+    printf "\n" > "/dev/stderr"
     printf "%d ok, %d failed\n", ok, failed + missing
     printf "%d requests/s\n", requests / seconds
     exit ok == requests ? 0 : 1
