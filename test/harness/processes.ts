@@ -1,7 +1,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { randomInt } from "node:crypto";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { type AddressInfo, connect, createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
@@ -115,13 +116,24 @@ export function ready(proxy: ProxyProcess): Promise<unknown> {
   return proxy.line((line) => line.msg === "public proxy is ready" || line.msg === "attached");
 }
 
-/** Ports that were free a moment ago, for what must come back at the same place after a restart. */
+/**
+ * Ports that were free a moment ago, for what must come back at the same place after a restart. Below the range from which
+ * the system gives ports to outgoing connections: one of those could take the port in between.
+ */
 export async function freePorts<const N extends number>(count: N): Promise<number[] & { length: N }> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, "127.0.0.1"));
-  await Promise.all(servers.map((server) => once(server, "listening")));
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports as number[] & { length: N };
+  const ports = new Set<number>();
+  while (ports.size < count) {
+    const port = randomInt(10_000, 30_000);
+    const server = createServer().listen(port, "127.0.0.1");
+    const free = await once(server, "listening").then(
+      () => true,
+      () => false,
+    );
+    if (!free) continue;
+    ports.add(port);
+    await new Promise((resolve) => server.close(resolve));
+  }
+  return [...ports] as number[] & { length: N };
 }
 
 /** Resolves when something accepts on the port: for programs that do not say when they are ready. Tries for 15 s. */
