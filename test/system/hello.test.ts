@@ -120,7 +120,11 @@ test("a hello over maxHelloBytes gets alert 50", async (t) => {
 });
 
 test("1,000 hellos that stop half-way hold little memory, and get alert 40 at their deadline", async (t) => {
-  const running = await startPublic(t, certificates, { tls: { helloTimeoutMs: 3000 } });
+  const running = await startPublic(t, certificates, {
+    tls: { helloTimeoutMs: 3000 },
+    // The log of the tests keeps every line.
+    log: { connections: false },
+  });
   const hello = await clientHello(serverName);
   const wave = async () => {
     const clients = await Promise.all(
@@ -137,11 +141,13 @@ test("1,000 hellos that stop half-way hold little memory, and get alert 40 at th
     t.true(answers.every((answer) => answer.equals(alert(40))));
     return heapBytes + bufferBytes;
   };
+  // The first wave also pays for code that is compiled, the second one finds what the first one left, and so on. Both
+  // sides of 1,000 connections are in this process.
+  await wave();
   const first = await wave();
   const second = await wave();
-  // The second wave finds what the first one left. Both sides of 1,000 connections are in this process.
   t.true(second - first < 8 * 1024 * 1024, `${second - first} bytes more`);
-  t.is(running.proxy.status().refused.hello_timeout, 2000);
+  t.is(running.proxy.status().refused.hello_timeout, 3000);
   t.is(running.proxy.status().connections.live, 0);
 });
 

@@ -62,7 +62,8 @@ function mutate(tree: Tree, mutation: Mutation): void {
   if (holders.length === 0) return;
   const [holder, key] = holders[mutation.where % holders.length]!;
   if (mutation.how === "retype") {
-    holder[key] = mutation.to;
+    // A copy: the same list put in at two places could come to stand in itself.
+    holder[key] = structuredClone(mutation.to);
     return;
   }
   if (Array.isArray(holder)) {
