@@ -1,5 +1,5 @@
 import { isIPv4, isIPv6 } from "node:net";
-import { withoutZone } from "./ip-bytes.js";
+import { withoutZone } from "../base/ip-bytes.js";
 import { type DecodedProxyHeader, malformed, type ProxyAddress, type ProxyPeers } from "./proxy-header.js";
 
 /** PROXY protocol section 2.1: the longest line, CRLF included. */

@@ -1,5 +1,5 @@
+import { readIpv4, readIpv6 } from "../base/ip-bytes.js";
 import { crc32c } from "./crc32c.js";
-import { readIpv4, readIpv6 } from "./ip-bytes.js";
 import { type DecodedProxyHeader, malformed, type ProxyAddress, type ProxyHeader } from "./proxy-header.js";
 import {
   commandBytes,

@@ -1,5 +1,5 @@
 import { ProxyError } from "../base/errors.js";
-import { writeIpv4, writeIpv6 } from "./ip-bytes.js";
+import { writeIpv4, writeIpv6 } from "../base/ip-bytes.js";
 import type { ProxyHeaderFields, ProxyPeers } from "./proxy-header.js";
 import {
   commandBytes,

@@ -1,7 +1,7 @@
 import { isIPv4, isIPv6 } from "node:net";
 import test from "ava";
 import fc from "fast-check";
-import { readIpv4, readIpv6, writeIpv4, writeIpv6 } from "../../src/rendezvous/ip-bytes.js";
+import { readIpv4, readIpv6, writeIpv4, writeIpv6 } from "../../src/base/ip-bytes.js";
 
 const sixteen = () => new Uint8Array(16).fill(0xee);
 
