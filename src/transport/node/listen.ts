@@ -1,18 +1,17 @@
-import { lstatSync, unlinkSync } from "node:fs";
-import { connect, createServer, type Server, type Socket } from "node:net";
+import { unlinkSync } from "node:fs";
+import { createServer, type Server } from "node:net";
 import { type Address, formatAddress } from "../../base/address.js";
 import { messageOf, ProxyError } from "../../base/errors.js";
+import { descriptorGuard } from "../descriptors.js";
 import type { EndpointAddress } from "../endpoint.js";
+import { isStaleSocket } from "../stale-socket.js";
 import type { Listener, ListenOptions } from "../transport.js";
 import { addressesOf, tcpAddress } from "./addresses.js";
-import { descriptorGuard } from "./descriptors.js";
 import { NodeEndpoint, resetSocket, socketOptions } from "./endpoint.js";
+import { descriptorOf } from "./handle.js";
 
 /** Clients that wait in the kernel while the loop is busy. The system bounds it by net.core.somaxconn. */
 const backlog = 4096;
-
-/** How long a unix socket file that is in the way may take to answer before it counts as alive. */
-const staleProbeMs = 1000;
 
 /**
  * Listens; see `Transport.listen` for the codes. A host name is looked up by Node; an empty host means all addresses.
@@ -29,7 +28,7 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   await bindReplacingStale(server, address);
   const guard = descriptorGuard(starved);
   server.on("connection", (socket) => {
-    const addresses = guard.takesLast(socket) ? undefined : addressesOf(socket, address.kind);
+    const addresses = guard.takesLast(descriptorOf(socket) ?? 0) ? undefined : addressesOf(socket, address.kind);
     if (addresses !== undefined) {
       accept(new NodeEndpoint(socket, addresses));
       return;
@@ -54,7 +53,7 @@ async function bindReplacingStale(server: Server, address: Address): Promise<voi
     await bind(server, address);
   } catch (error) {
     const inUse = (error as NodeJS.ErrnoException).code === "EADDRINUSE";
-    if (!inUse || address.kind !== "unix" || !(await isStale(address.path))) throw asProxyError(error, address);
+    if (!inUse || address.kind !== "unix" || !(await isStaleSocket(address.path))) throw asProxyError(error, address);
     try {
       unlinkSync(address.path);
       await bind(server, address);
@@ -77,25 +76,6 @@ function bind(server: Server, address: Address): Promise<void> {
       server.listen({ ...host, port: address.port, backlog, exclusive: true }, listening);
     }
   });
-}
-
-/** Whether the path is a unix socket that nobody listens on: connecting to it is refused. */
-function isStale(path: string): Promise<boolean> {
-  if (!isSocketFile(path)) return Promise.resolve(false);
-  return new Promise((resolve) => {
-    const socket: Socket = connect({ path, timeout: staleProbeMs });
-    const answer = (stale: boolean) => {
-      socket.destroy();
-      resolve(stale);
-    };
-    socket.once("connect", () => answer(false));
-    socket.once("timeout", () => answer(false));
-    socket.on("error", (error: NodeJS.ErrnoException) => answer(error.code === "ECONNREFUSED"));
-  });
-}
-
-function isSocketFile(path: string): boolean {
-  return lstatSync(path, { throwIfNoEntry: false })?.isSocket() === true;
 }
 
 function asProxyError(error: unknown, address: Address): ProxyError {

@@ -1,14 +1,12 @@
 import { closeSync, openSync, readFileSync } from "node:fs";
-import type { Socket } from "node:net";
-import { descriptorOf } from "./handle.js";
 
 /** How often a starved listener looks whether descriptors have become free. */
 const probeMs = 250;
 
-/** Watches that accepted sockets leave some descriptors for everything else. */
-interface DescriptorGuard {
-  /** Whether this new socket took one of the last descriptors: then it must be closed at once. Tells `starved` once. */
-  takesLast(socket: Socket): boolean;
+/** Watches that accepted connections leave some descriptors for everything else. */
+export interface DescriptorGuard {
+  /** Whether this new descriptor is one of the last: then no more should be taken. Tells `starved` once. */
+  takesLast(descriptor: number): boolean;
   /** Accepting itself failed for want of descriptors. */
   failed(detail: string): void;
   close(): void;
@@ -42,10 +40,9 @@ export function descriptorGuard(starved: Starved): DescriptorGuard {
   }
 
   return {
-    takesLast(socket) {
-      const number = descriptorOf(socket);
-      if (number === undefined || number < mark) return false;
-      pause(`descriptor ${number} of ${limit}: the last ${reserve} are kept for what is under way`);
+    takesLast(descriptor) {
+      if (descriptor < mark) return false;
+      pause(`descriptor ${descriptor} of ${limit}: the last ${reserve} are kept for what is under way`);
       return true;
     },
     failed: pause,
@@ -53,7 +50,8 @@ export function descriptorGuard(starved: Starved): DescriptorGuard {
   };
 }
 
-function descriptorLimit(): number {
+/** The process's soft limit of descriptors; infinite where it is not known. */
+export function descriptorLimit(): number {
   try {
     const soft = /^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "latin1"))?.[1];
     return soft === undefined ? Number.POSITIVE_INFINITY : Number(soft);
