@@ -76,7 +76,7 @@ export async function startPublicDataPlane(options: PublicDataPlaneOptions): Pro
   let config = options.config;
   let preamble = preambleRules(config);
   const names = createNames({ now: monotonic });
-  const parking = createParking({ worker: options.worker, now: monotonic });
+  const parking = createParking({ worker: options.worker, now: monotonic, alarm: transport.alarm });
   const offences = createOffences({ now: monotonic });
   const halfOpenHellos = halfOpenSet<Endpoint>(config.maxHalfOpenHellos);
   const halfOpenDialBacks = halfOpenSet<Endpoint>(maxHalfOpenDialBacks);
@@ -114,12 +114,12 @@ export async function startPublicDataPlane(options: PublicDataPlaneOptions): Pro
     hold(connection, serverName, until) {
       return new Promise((resolve) => {
         const done = () => {
-          clearTimeout(timer);
+          cancelAlarm();
           forget();
           resolve();
         };
         const forget = names.onAnnounced(serverName, done);
-        const timer = setTimeout(done, Math.max(0, until - monotonic()));
+        const cancelAlarm = transport.alarm(until, done);
         connection.whenGone(done);
       });
     },

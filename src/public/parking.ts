@@ -1,6 +1,7 @@
 import type { ReasonCode } from "../base/reasons.js";
 import { createToken, tokenDigest } from "../rendezvous/token.js";
 import type { Endpoint } from "../transport/endpoint.js";
+import type { Alarm } from "../transport/transport.js";
 
 /** How long a dead token is remembered, so that a dial-back that comes too late is not taken for an attack. */
 const lateMs = 60_000;
@@ -41,8 +42,8 @@ export interface Parking {
 }
 
 /** Tokens are looked up by digest, so that the time a lookup takes tells nothing about them (and none is kept in clear). */
-export function createParking(options: { worker: number; now: () => number }): Parking {
-  const { worker, now } = options;
+export function createParking(options: { worker: number; now: () => number; alarm: Alarm }): Parking {
+  const { worker, now, alarm } = options;
   const parked = new Map<string, ParkedClient & { readonly session: string; give(dialBack: Endpoint): void }>();
   const bySession = new Map<string, Set<ParkedClient>>();
   const late = new Map<string, number>();
@@ -66,14 +67,14 @@ export function createParking(options: { worker: number; now: () => number }): P
       });
       const settle = (result: ParkOutcome) => {
         if (!parked.delete(digest)) return;
-        clearTimeout(timer);
+        cancelAlarm();
         const siblings = bySession.get(session);
         siblings?.delete(client);
         if (siblings?.size === 0) bySession.delete(session);
         remember(digest);
         resolve(result);
       };
-      const timer = setTimeout(settle, timeoutMs, { status: "timedOut" });
+      const cancelAlarm = alarm(now() + timeoutMs, () => settle({ status: "timedOut" }));
       const client = {
         token,
         session,

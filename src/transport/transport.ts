@@ -48,4 +48,11 @@ export interface Transport {
    * then the other side first gets what is queued for it. Throws `internal` for an endpoint that is spliced already.
    */
   splice(a: Endpoint, b: Endpoint, options: SpliceOptions): Splice;
+  readonly alarm: Alarm;
 }
+
+/**
+ * Calls `ring` once, when the monotonic clock has reached `at` (milliseconds). Returns the cancel, which may be called
+ * again without harm. The only timers of a data plane: those of Node stand still while an engine waits.
+ */
+export type Alarm = (at: number, ring: () => void) => () => void;

@@ -11,7 +11,7 @@ const longMs = 60_000;
 
 function parkingWithClock() {
   const now = handClock();
-  return { parking: createParking({ worker: 7, now }), now };
+  return { parking: createParking({ worker: 7, now, alarm: now.alarm }), now };
 }
 
 test("a token gives its client to the first dial-back that presents it, and to no other", async (t) => {
@@ -57,7 +57,7 @@ for (const [status, die] of Object.entries(deaths)) {
     die(client, parking);
     client.settle({ status: "abandoned" });
     t.is((await client.outcome).status, status as "declined");
-    t.deepEqual([parking.size, parking.waitingFor("s")], [0, 0]);
+    t.deepEqual([parking.size, parking.waitingFor("s"), now.alarms], [0, 0, 0]);
     now.pass(59_999);
     t.deepEqual(parking.claim(client.token, fakeEndpoint()), { status: "refused", reason: "token_late" });
     now.pass(1);
@@ -66,8 +66,11 @@ for (const [status, die] of Object.entries(deaths)) {
 }
 
 test("a client that nobody fetches is let go when its time is over", async (t) => {
-  const { parking } = parkingWithClock();
+  const { parking, now } = parkingWithClock();
   const client = parking.park({ session: "s", timeoutMs: 1 });
+  now.pass(0.5);
+  t.is(parking.size, 1);
+  now.pass(0.5);
   t.deepEqual(await client.outcome, { status: "timedOut" });
   t.is(parking.size, 0);
 });
