@@ -2,11 +2,12 @@ import { spawn } from "node:child_process";
 import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { chooseEngine } from "../src/transport/choose-engine.js";
 import { node24 } from "./node-24.js";
 
 /**
- * Runs the tests: `quick` is what stands in test/unit, test/engine and test/system; `all` adds test/long, and all of it
- * once more on Node 24. Ends with what was passed over, and a line `N passed, N failed`.
+ * Runs the tests: `quick` is what stands in test/unit and test/system, and test/engine once for each engine; `all` adds
+ * test/long, and all of it once more on Node 24. Ends with what was passed over, and a line `N passed, N failed`.
  */
 
 interface Totals {
@@ -14,7 +15,8 @@ interface Totals {
   failed: number;
 }
 
-const quick = ["dist/test/unit/**/*.test.js", "dist/test/engine/**/*.test.js", "dist/test/system/**/*.test.js"];
+const upper = ["dist/test/unit/**/*.test.js", "dist/test/system/**/*.test.js"];
+const engineSuite = ["dist/test/engine/**/*.test.js"];
 const long = ["dist/test/long/**/*.test.js"];
 const ava = "node_modules/ava/entrypoints/cli.mjs";
 
@@ -29,11 +31,12 @@ async function main(): Promise<void> {
     return;
   }
   const totals: Totals = { passed: 0, failed: 0 };
-  await run(process.execPath, quick, [], totals);
+  const engines = await enginesHere();
+  await runQuick(process.execPath, engines, totals);
   if (kind === "all") {
     await run(process.execPath, long, ["--timeout=20m", "--concurrency=1"], totals);
     const newer = await node24();
-    if (newer.status === "found") await run(newer.node, quick, [], totals);
+    if (newer.status === "found") await runQuick(newer.node, engines, totals);
     else note(`Node 24 (${newer.problem}): the quick tests on it`);
   }
   if (existsSync(passedOver)) {
@@ -46,16 +49,36 @@ async function main(): Promise<void> {
   process.exitCode = totals.failed === 0 && totals.passed > 0 ? 0 : 1;
 }
 
+/** The engines that work on this system. */
+async function enginesHere(): Promise<readonly string[]> {
+  const { engine, why } = await chooseEngine("auto");
+  if (engine === "epoll") return ["node", "epoll"];
+  note(`the epoll engine (${why}): test/engine on it`);
+  return ["node"];
+}
+
+async function runQuick(node: string, engines: readonly string[], totals: Totals): Promise<void> {
+  await run(node, upper, [], totals);
+  for (const engine of engines) await run(node, engineSuite, [], totals, { PROXY_TEST_ENGINE: engine });
+}
+
 function note(line: string): void {
   appendFileSync(passedOver, `${line}\n`);
 }
 
 /** One run of ava on one Node. What it counts is read from its last lines; a run that counts nothing has failed. */
-async function run(node: string, files: readonly string[], flags: readonly string[], totals: Totals): Promise<void> {
-  console.log(`\n${node} ${files.join(" ")}`);
+async function run(
+  node: string,
+  files: readonly string[],
+  flags: readonly string[],
+  totals: Totals,
+  environment: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  const set = Object.entries(environment).map(([name, value]) => `${name}=${value} `);
+  console.log(`\n${set.join("")}${node} ${files.join(" ")}`);
   const child = spawn(node, [ava, ...flags, ...files], {
     stdio: ["ignore", "pipe", "inherit"],
-    env: { ...process.env, PROXY_TEST_PASSED_OVER: passedOver, NO_COLOR: "1" },
+    env: { ...process.env, ...environment, PROXY_TEST_PASSED_OVER: passedOver, NO_COLOR: "1" },
   });
   let output = "";
   child.stdout.on("data", (chunk: Buffer) => {

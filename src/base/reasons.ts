@@ -457,6 +457,13 @@ export const reasons = {
     means: "the connection was closed on this side",
     remedy: "Nothing: this is how connections look that end with the proxy.",
   },
+  engine_unavailable: {
+    scope: "transport",
+    level: "error",
+    means: "the transport engine that the settings ask for does not work on this system",
+    remedy:
+      "Set `transport.engine` to `auto` or `node`, or install what is missing: the epoll engine needs Linux on x64 or arm64, and koffi.",
+  },
   descriptors_exhausted: {
     scope: "transport",
     level: "error",

@@ -1,3 +1,4 @@
+import { createEpollTransport } from "../../src/transport/epoll/transport.js";
 import { createNodeTransport } from "../../src/transport/node/transport.js";
 import type { Transport } from "../../src/transport/transport.js";
 
@@ -5,5 +6,6 @@ import type { Transport } from "../../src/transport/transport.js";
 export function engineUnderTest(): Transport {
   const name = process.env.PROXY_TEST_ENGINE ?? "node";
   if (name === "node") return createNodeTransport();
+  if (name === "epoll") return createEpollTransport();
   throw new Error(`PROXY_TEST_ENGINE: there is no engine ${name}`);
 }

@@ -1,0 +1,201 @@
+import { isIP } from "node:net";
+import { type Deadline, msLeft } from "../../base/deadline.js";
+import { ProxyError } from "../../base/errors.js";
+import type { ReasonCode } from "../../base/reasons.js";
+import type { EndpointAddress } from "../endpoint.js";
+import type { Connecting, ResolvedAddress } from "../transport.js";
+import {
+  afUnix,
+  eAgain,
+  eConnRefused,
+  eConnReset,
+  eInProgress,
+  eMfile,
+  eNfile,
+  eNoent,
+  ipprotoTcp,
+  sockCloexec,
+  sockNonblock,
+  sockStream,
+  soKeepalive,
+  solSocket,
+  tcpKeepIdle,
+  tcpNodelay,
+} from "./abi.js";
+import type { Alarm } from "./alarms.js";
+import { EpollEndpoint } from "./endpoint.js";
+import { errorText } from "./error-text.js";
+import type { EventLoop } from "./loop.js";
+import { decodeSocketAddress, encodeSocketAddress, type SocketAddress, socketAddressBytes } from "./socket-address.js";
+import { Stream, type StreamUser } from "./stream.js";
+
+/** A unix listener with a full queue answers EAGAIN and tells nobody when there is room: ask again. */
+const unixRetryMs = 10;
+
+/** First probe of a silent connection. Shorter than the idle limits of common NATs and load balancers (120-350 s). */
+const keepaliveIdleSeconds = 60;
+
+const yes = Int32Array.of(1) as unknown as Uint8Array;
+const keepaliveIdle = Int32Array.of(keepaliveIdleSeconds) as unknown as Uint8Array;
+
+/** Sends at once, and notices a peer that is gone. What a listening socket has, those accepted from it have too. */
+export function setTcpOptions(loop: { readonly libc: EventLoop["libc"] }, descriptor: number): void {
+  const { libc } = loop;
+  libc.setOption(descriptor, ipprotoTcp, tcpNodelay, yes, 4);
+  libc.setOption(descriptor, solSocket, soKeepalive, yes, 4);
+  libc.setOption(descriptor, ipprotoTcp, tcpKeepIdle, keepaliveIdle, 4);
+}
+
+/** Connects to an address; see `Transport.connect` for the codes and who owns what. */
+export function connect(loop: EventLoop, address: ResolvedAddress, deadline: Deadline): Connecting {
+  return new Attempt(loop, address, deadline);
+}
+
+class Attempt implements Connecting, StreamUser {
+  readonly connected: Promise<EpollEndpoint>;
+  readonly #loop: EventLoop;
+  readonly #address: ResolvedAddress;
+  readonly #deadline: Deadline;
+  #resolve!: (endpoint: EpollEndpoint) => void;
+  #reject!: (error: ProxyError) => void;
+  #alarm: Alarm | undefined;
+  #retry: Alarm | undefined;
+  #stream: Stream | undefined;
+  #endpoint: EpollEndpoint | undefined;
+  #settled = false;
+
+  constructor(loop: EventLoop, address: ResolvedAddress, deadline: Deadline) {
+    this.#loop = loop;
+    this.#address = address;
+    this.#deadline = deadline;
+    this.connected = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    // Whoever cancels need not be waiting.
+    this.connected.catch(() => {});
+    if (msLeft(deadline) === 0) {
+      this.#fail(deadline.code);
+      return;
+    }
+    this.#alarm = loop.alarm(deadline.at, () => this.#fail(deadline.code));
+    this.#dial();
+  }
+
+  cancel(): void {
+    if (!this.#settled) this.#fail("closed_here");
+    this.#endpoint?.destroy();
+  }
+
+  onStream(stream: Stream): void {
+    if (stream.error !== 0) this.#failWith(stream.error);
+    else if (stream.writable) this.#made(stream);
+  }
+
+  streamFailed(): void {
+    this.#fail("internal");
+  }
+
+  #dial(): void {
+    const { libc } = this.#loop;
+    const address = this.#address;
+    const encoded =
+      address.kind === "tcp" && isIP(address.ip) === 0 ? undefined : encodeSocketAddress(address, libc.interfaceIndex);
+    if (encoded === undefined) {
+      return this.#fail("internal", `${JSON.stringify(address)} is not an IP address: names are looked up before`);
+    }
+    const descriptor = libc.socket(encoded.family, sockStream | sockNonblock | sockCloexec, 0);
+    if (descriptor < 0) return this.#failWith(descriptor);
+    if (!this.#loop.own(descriptor)) return this.#fail("descriptors_exhausted");
+    if (encoded.family !== afUnix) setTcpOptions(this.#loop, descriptor);
+    this.#start(descriptor, encoded);
+  }
+
+  #start(descriptor: number, { bytes, length }: SocketAddress): void {
+    const result = this.#loop.libc.connect(descriptor, bytes, length);
+    if (result < 0 && result !== eInProgress) {
+      this.#loop.close(descriptor);
+      if (result === eAgain && this.#address.kind === "unix" && msLeft(this.#deadline) > unixRetryMs) {
+        this.#retry = this.#loop.alarm(performance.now() + unixRetryMs, () => this.#dial());
+      } else this.#failWith(result);
+      return;
+    }
+    try {
+      this.#stream = new Stream(this.#loop, descriptor, this);
+    } catch {
+      return this.#fail("descriptors_exhausted");
+    }
+    if (result === 0) {
+      this.#stream.writable = true;
+      this.#made(this.#stream);
+    }
+  }
+
+  #made(stream: Stream): void {
+    const remote = remoteOf(this.#address);
+    const local = this.#localOf(stream);
+    if (remote.family !== "unix" && local.family !== "unix") {
+      // A connect to a free port of the ephemeral range can meet itself (simultaneous open, RFC 9293 §3.5).
+      if (remote.port === local.port && remote.address === local.address) {
+        return this.#fail("connect_refused", "nobody listens there: the connection met itself");
+      }
+    }
+    this.#settled = true;
+    this.#cancelAlarms();
+    this.#stream = undefined;
+    this.#endpoint = new EpollEndpoint(stream, remote, local);
+    this.#resolve(this.#endpoint);
+  }
+
+  #localOf(stream: Stream): EndpointAddress {
+    if (this.#address.kind === "unix") return { family: "unix" };
+    return localAddress(this.#loop, stream.descriptor);
+  }
+
+  #failWith(error: number): void {
+    this.#fail(codeOfConnectError(error), errorText("connect", error));
+  }
+
+  #fail(code: ReasonCode, message?: string): void {
+    if (this.#settled) return;
+    this.#settled = true;
+    this.#cancelAlarms();
+    this.#stream?.close();
+    this.#reject(new ProxyError(code, message));
+  }
+
+  #cancelAlarms(): void {
+    if (this.#alarm !== undefined) this.#loop.cancel(this.#alarm);
+    if (this.#retry !== undefined) this.#loop.cancel(this.#retry);
+  }
+}
+
+const nameBytes = new Uint8Array(socketAddressBytes);
+const nameLength = new Uint32Array(1);
+
+/** Where a descriptor's own end is. */
+export function localAddress(loop: { readonly libc: EventLoop["libc"] }, descriptor: number): EndpointAddress {
+  nameLength[0] = nameBytes.length;
+  loop.libc.socketName(descriptor, nameBytes, nameLength as unknown as Uint8Array);
+  return decodeSocketAddress(nameBytes);
+}
+
+function remoteOf(address: ResolvedAddress): EndpointAddress {
+  if (address.kind === "unix") return { family: "unix" };
+  const { ip, port } = address;
+  return ip.includes(":") ? { family: "ipv6", address: ip, port } : { family: "ipv4", address: ip, port };
+}
+
+function codeOfConnectError(error: number): ReasonCode {
+  switch (error) {
+    case eConnRefused:
+    case eConnReset:
+    case eNoent: // no such unix socket
+      return "connect_refused";
+    case eMfile:
+    case eNfile:
+      return "descriptors_exhausted";
+    default: // ENETUNREACH, EHOSTUNREACH, EADDRNOTAVAIL, EACCES, the system's own ETIMEDOUT
+      return "connect_unreachable";
+  }
+}

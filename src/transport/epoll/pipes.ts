@@ -1,0 +1,77 @@
+import { fSetPipeSize, sockCloexec, sockNonblock } from "./abi.js";
+import type { EventLoop } from "./loop.js";
+
+/** What one pipe holds, and so what one splice moves at most. More brings little: measured up to 1 MiB. */
+export const pipeBytes = 256 * 1024;
+/** After the system has refused a pipe, none is asked for this long. */
+const refusedMs = 1000;
+
+/** A pipe, lent to one flow while bytes of it are in flight. */
+export interface Pipe {
+  readonly out: number;
+  readonly in: number;
+}
+
+/** The pipes of one loop: at most `max`, kept for the next flow when they are empty. */
+export interface Pipes {
+  /** Undefined where all are lent, or the system gives none that is large enough: then the flow does without. */
+  lend(): Pipe | undefined;
+  /**
+   * `bytes` are still in it, as the flow has counted. With any left it is closed: they must not reach another client. So
+   * is one whose flow was broken off, for then nobody knows.
+   */
+  takeBack(pipe: Pipe, bytes: number): void;
+  /** Closes those that are not lent. */
+  closeIdle(): void;
+}
+
+export function createPipes(loop: EventLoop, max: number): Pipes {
+  const idle: Pipe[] = [];
+  const ends = new Int32Array(2);
+  let open = 0;
+  let refusedUntil = 0;
+
+  function close(pipe: Pipe): void {
+    open--;
+    // A loop that was stopped has closed everything already.
+    if (loop.owns(pipe.out)) loop.close(pipe.out);
+    if (loop.owns(pipe.in)) loop.close(pipe.in);
+  }
+
+  function make(): Pipe | undefined {
+    if (open >= max || loop.now < refusedUntil) return undefined;
+    const made = loop.libc.pipe(ends as unknown as Uint8Array, sockNonblock | sockCloexec);
+    if (made < 0) {
+      refusedUntil = loop.now + refusedMs;
+      return undefined;
+    }
+    const [out, into] = [ends[0]!, ends[1]!];
+    const outOwned = loop.own(out);
+    const inOwned = loop.own(into);
+    if (!outOwned || !inOwned) {
+      if (outOwned) loop.close(out);
+      if (inOwned) loop.close(into);
+      return undefined;
+    }
+    const pipe = { out, in: into };
+    open++;
+    // Above an unprivileged user's share (pipe-user-pages-soft) the system makes tiny pipes and refuses larger ones.
+    if (loop.libc.control(into, fSetPipeSize, pipeBytes) < pipeBytes) {
+      refusedUntil = loop.now + refusedMs;
+      close(pipe);
+      return undefined;
+    }
+    return pipe;
+  }
+
+  return {
+    lend: () => idle.pop() ?? make(),
+    takeBack(pipe, bytes) {
+      if (bytes === 0) idle.push(pipe);
+      else close(pipe);
+    },
+    closeIdle() {
+      for (const pipe of idle.splice(0)) close(pipe);
+    },
+  };
+}
