@@ -60,7 +60,7 @@ fuzz: build ## mutated ClientHellos for SECONDS, from SEED: make fuzz SECONDS=60
 	node dist/test/fuzz/hello.js --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 bench: build ## our pair and the peers side by side: make bench QUICK=1, ONLY=b,c ROUNDS=3, PROFILE=1 (bench/README.md)
-	@ONLY=$(ONLY) ROUNDS=$(ROUNDS) QUICK=$(QUICK) PROFILE=$(PROFILE) ENGINES=$(ENGINES) node dist/bench/main.js
+	@ONLY=$(ONLY) ROUNDS=$(ROUNDS) QUICK=$(QUICK) PROFILE=$(PROFILE) ENGINES=$(ENGINES) AGAINST=$(AGAINST) node dist/bench/main.js
 
 bench-peers: ## build or install the peers of the bench into bench/.peers
 	@sh bench/install-peers.sh

@@ -27,7 +27,9 @@ import type { Bench } from "./stage.js";
 import { formatCase } from "./table.js";
 
 async function main(options: Options, scratch: string): Promise<void> {
-  const all = contestants(options.engines);
+  const all = contestants(options.engines).filter(
+    ({ name }) => options.against.length === 0 || options.against.some((start) => name.startsWith(start)),
+  );
   const bench: Bench = {
     options,
     contestants: all.filter((contestant) => contestant.missing() === undefined),

@@ -7,13 +7,15 @@ export interface Options {
   readonly profile: boolean;
   /** Engines of our pair: a column each. */
   readonly engines: readonly string[];
+  /** Starts of the names of those to run; empty: all. */
+  readonly against: readonly string[];
   /** How long one sample is taken, and what precedes it. */
   readonly windowMs: number;
   readonly warmUpMs: number;
 }
 
 export const caseLetters = ["a", "b", "c", "d", "e", "f", "g"] as const;
-const names = ["ONLY", "ROUNDS", "QUICK", "PROFILE", "ENGINES"];
+const names = ["ONLY", "ROUNDS", "QUICK", "PROFILE", "ENGINES", "AGAINST"];
 
 export type ParsedOptions =
   | { readonly status: "ok"; readonly options: Options }
@@ -40,8 +42,9 @@ export function parseOptions(
   if (unknown !== undefined)
     return invalid(`ONLY=${given.ONLY}: letters of ${caseLetters.join(",")} with commas between them`);
   const engines = (given.ENGINES ?? "node").split(",");
+  const against = given.AGAINST?.split(",") ?? [];
   const times = quick ? { windowMs: 350, warmUpMs: 150 } : { windowMs: 1500, warmUpMs: 400 };
-  return { status: "ok", options: { only, rounds, quick, profile: isOn(given.PROFILE), engines, ...times } };
+  return { status: "ok", options: { only, rounds, quick, profile: isOn(given.PROFILE), engines, against, ...times } };
 }
 
 function split(arg: string): [string, string] {

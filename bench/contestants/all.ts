@@ -5,6 +5,7 @@ import { frp } from "./frp.js";
 import { haproxy } from "./haproxy.js";
 import { nginx } from "./nginx.js";
 import { ours } from "./ours.js";
+import { plainHop } from "./plain-hop.js";
 import { rathole } from "./rathole.js";
 import { ssh } from "./ssh.js";
 
@@ -13,6 +14,7 @@ export function contestants(engines: readonly string[]): Contestant[] {
   return [
     direct,
     ...engines.map((engine) => ours({ engine })),
+    plainHop,
     haproxy("packaged"),
     haproxy("splicing"),
     nginx,

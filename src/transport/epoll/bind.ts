@@ -19,10 +19,10 @@ import {
   soReuseAddr,
   soReusePort,
 } from "./abi.js";
-import { localAddress, setTcpOptions } from "./connect.js";
 import { errorText } from "./error-text.js";
 import type { Libc } from "./libc.js";
 import { encodeSocketAddress } from "./socket-address.js";
+import { localAddress, setKeepalive, setNoDelay } from "./socket-options.js";
 
 /** Clients that wait in the kernel while the loop is busy. The system bounds it by net.core.somaxconn. */
 const backlog = 4096;
@@ -102,7 +102,8 @@ function tryBind(
     libc.setOption(descriptor, solSocket, soReuseAddr, on, 4);
     if (reusePort) libc.setOption(descriptor, solSocket, soReusePort, on, 4);
     if (family === afInet6) libc.setOption(descriptor, ipprotoIpv6, ipv6V6only, off, 4);
-    setTcpOptions({ libc }, descriptor);
+    setNoDelay(libc, descriptor);
+    setKeepalive(libc, descriptor);
   }
   const bound = libc.bind(descriptor, bytes, length);
   if (bound < 0) return failed("bind", bound);
@@ -110,7 +111,7 @@ function tryBind(
   if (listening < 0) return failed("listen", listening);
   return {
     descriptor,
-    address: family === afUnix ? { family: "unix" } : localAddress({ libc }, descriptor),
+    address: family === afUnix ? { family: "unix" } : localAddress(libc, descriptor),
     closed() {
       if (address.kind === "unix") removeSocketFile(address.path);
     },

@@ -13,38 +13,20 @@ import {
   eMfile,
   eNfile,
   eNoent,
-  ipprotoTcp,
   sockCloexec,
   sockNonblock,
   sockStream,
-  soKeepalive,
-  solSocket,
-  tcpKeepIdle,
-  tcpNodelay,
 } from "./abi.js";
 import type { Alarm } from "./alarms.js";
 import { EpollEndpoint } from "./endpoint.js";
 import { errorText } from "./error-text.js";
 import type { EventLoop } from "./loop.js";
-import { decodeSocketAddress, encodeSocketAddress, type SocketAddress, socketAddressBytes } from "./socket-address.js";
+import { encodeSocketAddress, type SocketAddress } from "./socket-address.js";
+import { localAddress, setNoDelay } from "./socket-options.js";
 import { Stream, type StreamUser } from "./stream.js";
 
 /** A unix listener with a full queue answers EAGAIN and tells nobody when there is room: ask again. */
 const unixRetryMs = 10;
-
-/** First probe of a silent connection. Shorter than the idle limits of common NATs and load balancers (120-350 s). */
-const keepaliveIdleSeconds = 60;
-
-const yes = Int32Array.of(1) as unknown as Uint8Array;
-const keepaliveIdle = Int32Array.of(keepaliveIdleSeconds) as unknown as Uint8Array;
-
-/** Sends at once, and notices a peer that is gone. What a listening socket has, those accepted from it have too. */
-export function setTcpOptions(loop: { readonly libc: EventLoop["libc"] }, descriptor: number): void {
-  const { libc } = loop;
-  libc.setOption(descriptor, ipprotoTcp, tcpNodelay, yes, 4);
-  libc.setOption(descriptor, solSocket, soKeepalive, yes, 4);
-  libc.setOption(descriptor, ipprotoTcp, tcpKeepIdle, keepaliveIdle, 4);
-}
 
 /** Connects to an address; see `Transport.connect` for the codes and who owns what. */
 export function connect(loop: EventLoop, address: ResolvedAddress, deadline: Deadline): Connecting {
@@ -107,7 +89,7 @@ class Attempt implements Connecting, StreamUser {
     const descriptor = libc.socket(encoded.family, sockStream | sockNonblock | sockCloexec, 0);
     if (descriptor < 0) return this.#failWith(descriptor);
     if (!this.#loop.own(descriptor)) return this.#fail("descriptors_exhausted");
-    if (encoded.family !== afUnix) setTcpOptions(this.#loop, descriptor);
+    if (encoded.family !== afUnix) setNoDelay(libc, descriptor);
     this.#start(descriptor, encoded);
   }
 
@@ -121,7 +103,7 @@ class Attempt implements Connecting, StreamUser {
       return;
     }
     try {
-      this.#stream = new Stream(this.#loop, descriptor, this);
+      this.#stream = new Stream(this.#loop, descriptor, this.#address.kind, this);
     } catch {
       return this.#fail("descriptors_exhausted");
     }
@@ -149,7 +131,7 @@ class Attempt implements Connecting, StreamUser {
 
   #localOf(stream: Stream): EndpointAddress {
     if (this.#address.kind === "unix") return { family: "unix" };
-    return localAddress(this.#loop, stream.descriptor);
+    return localAddress(this.#loop.libc, stream.descriptor);
   }
 
   #failWith(error: number): void {
@@ -168,16 +150,6 @@ class Attempt implements Connecting, StreamUser {
     if (this.#alarm !== undefined) this.#loop.cancel(this.#alarm);
     if (this.#retry !== undefined) this.#loop.cancel(this.#retry);
   }
-}
-
-const nameBytes = new Uint8Array(socketAddressBytes);
-const nameLength = new Uint32Array(1);
-
-/** Where a descriptor's own end is. */
-export function localAddress(loop: { readonly libc: EventLoop["libc"] }, descriptor: number): EndpointAddress {
-  nameLength[0] = nameBytes.length;
-  loop.libc.socketName(descriptor, nameBytes, nameLength as unknown as Uint8Array);
-  return decodeSocketAddress(nameBytes);
 }
 
 function remoteOf(address: ResolvedAddress): EndpointAddress {

@@ -13,11 +13,11 @@ import {
   sockNonblock,
 } from "./abi.js";
 import type { BoundSocket } from "./bind.js";
-import { localAddress } from "./connect.js";
 import { EpollEndpoint } from "./endpoint.js";
 import { errorText } from "./error-text.js";
 import type { EventLoop, Watched } from "./loop.js";
 import { decodeSocketAddress, socketAddressBytes } from "./socket-address.js";
+import { localAddress } from "./socket-options.js";
 import { Stream } from "./stream.js";
 
 /** Clients accepted in one round, so that a flood of new ones leaves the others their turn. */
@@ -90,12 +90,12 @@ class Acceptor implements Watched {
     this.#guard.takesLast(descriptor);
     let stream: Stream;
     try {
-      stream = new Stream(this.#loop, descriptor);
+      stream = new Stream(this.#loop, descriptor, this.#bound.address.family === "unix" ? "unix" : "tcp");
     } catch {
       return this.#guard.failed("no room to watch another descriptor");
     }
     const remote = decodeSocketAddress(this.#address);
-    this.#accept(new EpollEndpoint(stream, remote, this.#local ?? localAddress(this.#loop, descriptor)));
+    this.#accept(new EpollEndpoint(stream, remote, this.#local ?? localAddress(this.#loop.libc, descriptor)));
   }
 
   #pause(paused: boolean): void {

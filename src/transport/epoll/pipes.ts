@@ -1,8 +1,12 @@
 import { fSetPipeSize, sockCloexec, sockNonblock } from "./abi.js";
 import type { EventLoop } from "./loop.js";
 
-/** What one pipe holds, and so what one splice moves at most. More brings little: measured up to 1 MiB. */
-export const pipeBytes = 256 * 1024;
+/** What one splice moves at most. The system moves what fits the pipe's slots, which can be more than its nominal size. */
+export const maxSpliceBytes = 1024 * 1024;
+/** The first flows in bulk get pipes of the size that moves a byte at the least cost; a crowd makes do with less memory. */
+const largePipeBytes = 1024 * 1024;
+const pipeBytes = 256 * 1024;
+const maxLargePipes = 16;
 /** After the system has refused a pipe, none is asked for this long. */
 const refusedMs = 1000;
 
@@ -56,12 +60,14 @@ export function createPipes(loop: EventLoop, max: number): Pipes {
     const pipe = { out, in: into };
     open++;
     // Above an unprivileged user's share (pipe-user-pages-soft) the system makes tiny pipes and refuses larger ones.
-    if (loop.libc.control(into, fSetPipeSize, pipeBytes) < pipeBytes) {
-      refusedUntil = loop.now + refusedMs;
-      close(pipe);
-      return undefined;
-    }
-    return pipe;
+    if ((open <= maxLargePipes && holds(into, largePipeBytes)) || holds(into, pipeBytes)) return pipe;
+    refusedUntil = loop.now + refusedMs;
+    close(pipe);
+    return undefined;
+  }
+
+  function holds(pipe: number, bytes: number): boolean {
+    return loop.libc.control(pipe, fSetPipeSize, bytes) >= bytes;
   }
 
   return {

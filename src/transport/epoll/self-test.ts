@@ -75,6 +75,6 @@ function socketPair(loop: EventLoop): [EpollEndpoint, EpollEndpoint] {
 }
 
 function endpointOf(loop: EventLoop, descriptor: number): EpollEndpoint {
-  const stream = new Stream(loop, descriptor);
+  const stream = new Stream(loop, descriptor, "unix");
   return new EpollEndpoint(stream, { family: "unix" }, { family: "unix" });
 }

@@ -4,17 +4,21 @@ import { eAgain, ePipe, spliceMove, spliceNonblock } from "./abi.js";
 import type { Alarm } from "./alarms.js";
 import { EpollEndpoint, lingerMs, type Released } from "./endpoint.js";
 import type { EventLoop, Turn } from "./loop.js";
-import { type Pipe, type Pipes, pipeBytes } from "./pipes.js";
+import { maxSpliceBytes, type Pipe, type Pipes } from "./pipes.js";
+import { setKeepalive } from "./socket-options.js";
 import type { Stream, StreamUser } from "./stream.js";
 
-/** What one direction moves in one turn: then the others have theirs. */
-const turnBytes = 256 * 1024;
+/** What one direction moves in one turn: then the others have theirs. A tenth of a millisecond's work. */
+const turnBytes = 1024 * 1024;
 /** A read of this much, several times in a row, is bulk: from then on the bytes stay in the kernel. */
 const bulkReadBytes = 16 * 1024;
 const bulkAfterReads = 3;
 /** A pipeful of less than this, several times in a row, is bulk no more. */
 const trickleBytes = 4 * 1024;
 const trickleAfter = 4;
+
+/** A connection that has lived this long is probed when it falls silent. Most are over before, and need no probes. */
+const keepaliveAfterMs = 20_000;
 
 /** Joins two endpoints; see `Transport.splice`. Throws `internal` where one of them is in a splice already. */
 export function splice(a: Endpoint, b: Endpoint, options: SpliceOptions, pipes: Pipes): Splice {
@@ -66,6 +70,7 @@ class Join implements Splice, StreamUser, Turn {
   #lastByteAt: number;
   #limit: Alarm | undefined;
   #turnWanted = false;
+  #probed = false;
   /** One side has said everything and takes no more; the other has this long to take what is left for it. */
   #lingering: Alarm | undefined;
 
@@ -180,7 +185,7 @@ class Join implements Splice, StreamUser, Turn {
   #takeBulk(direction: Direction, pipe: Pipe): number {
     const { from } = direction;
     // Into an empty pipe: so EAGAIN can only mean that there is nothing to take.
-    const taken = this.#loop.libc.splice(from.descriptor, pipe.in, pipeBytes, spliceMove | spliceNonblock);
+    const taken = this.#loop.libc.splice(from.descriptor, pipe.in, maxSpliceBytes, spliceMove | spliceNonblock);
     if (taken > 0) {
       direction.pipedBytes = taken;
       this.#count(direction, taken);
@@ -250,9 +255,10 @@ class Join implements Splice, StreamUser, Turn {
   #finish(direction: Direction): void {
     direction.done = true;
     this.#returnPipe(direction);
+    // Where the other direction has ended before, closing says it all.
+    if (this.#ab.done && this.#ba.done) return this.#close(undefined);
     if (!direction.deaf) direction.to.shutdown();
-    if (this.#ab.done && this.#ba.done) this.#close(undefined);
-    else if (this.#otherWay(direction).deaf) this.#linger();
+    if (this.#otherWay(direction).deaf) this.#linger();
   }
 
   /** A stream is broken: `error` is the negated error number. */
@@ -329,9 +335,19 @@ class Join implements Splice, StreamUser, Turn {
     const { idleTimeoutMs, halfClosedTimeoutMs } = this.#options;
     const halfClosed = this.#firstEnd !== undefined && halfClosedTimeoutMs < idleTimeoutMs;
     const limitMs = halfClosed ? halfClosedTimeoutMs : idleTimeoutMs;
-    this.#limit = this.#loop.alarm(this.#lastByteAt + limitMs, () => {
-      if (this.#loop.now - this.#lastByteAt < limitMs) this.#armLimit();
-      else this.#close(halfClosed ? "half_closed_timeout" : "idle_timeout");
+    const nextLookMs = this.#probed ? limitMs : Math.min(limitMs, keepaliveAfterMs);
+    this.#limit = this.#loop.alarm(this.#lastByteAt + nextLookMs, () => {
+      if (this.#loop.now - this.#lastByteAt >= limitMs) {
+        return this.#close(halfClosed ? "half_closed_timeout" : "idle_timeout");
+      }
+      this.#probe();
+      this.#armLimit();
     });
+  }
+
+  #probe(): void {
+    if (this.#probed) return;
+    this.#probed = true;
+    for (const { from } of [this.#ab, this.#ba]) if (!from.closed) setKeepalive(this.#loop.libc, from.descriptor);
   }
 }

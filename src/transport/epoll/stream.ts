@@ -48,14 +48,18 @@ export class Stream implements Watched {
   /** Negated error number of what broke the connection, once. */
   error = 0;
   closed = false;
+  /** Everything before the peer's FIN has been received. */
+  #drained = false;
+  readonly #tcp: boolean;
   #unsent: Uint8Array[] | undefined;
   #finWanted = false;
 
   /** Takes over a descriptor of this thread and watches it from here on. Throws `descriptors_exhausted`; then it is closed. */
-  constructor(loop: EventLoop, descriptor: number, user: StreamUser = unclaimed) {
+  constructor(loop: EventLoop, descriptor: number, kind: "tcp" | "unix", user: StreamUser = unclaimed) {
     this.loop = loop;
     this.descriptor = descriptor;
     this.user = user;
+    this.#tcp = kind === "tcp";
     try {
       loop.watch(descriptor, this, everything);
     } catch (error) {
@@ -80,10 +84,15 @@ export class Stream implements Watched {
 
   /** Receives into the loop's buffer: the number of bytes, 0 at the end, or a negated error number. */
   receive(): number {
+    if (this.#drained) return 0;
     const { loop } = this;
     const result = loop.libc.receive(this.descriptor, loop.scratch, loop.scratch.length, 0);
-    // Less than asked for: there is no more, and the next bytes bring an edge. But not the end, where it was told before.
-    if (result < loop.scratch.length && !(this.peerEnded && result > 0)) this.readable = false;
+    if (result < loop.scratch.length) {
+      // There is no more, and the next bytes bring an edge. But not the end, where it was told before.
+      if (!(this.peerEnded && result > 0)) this.readable = false;
+      // TCP gives all it has: after a FIN that was told before, that is all there ever will be.
+      else if (this.#tcp) this.#drained = true;
+    }
     return result < 0 && result !== eAgain && this.peerEnded ? 0 : result;
   }
 

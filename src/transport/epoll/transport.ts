@@ -111,7 +111,7 @@ export function createEpollTransport(options: EpollOptions = {}): EpollTransport
       return { descriptor: stream.descriptor, remote: endpoint.remote, local: endpoint.local, unread };
     },
     adopt({ descriptor, remote, local, unread }) {
-      const stream = new Stream(loop, descriptor);
+      const stream = new Stream(loop, descriptor, remote.family === "unix" ? "unix" : "tcp");
       const endpoint = new EpollEndpoint(stream, remote, local);
       for (const bytes of unread.toReversed()) endpoint.unread(bytes);
       return endpoint;
