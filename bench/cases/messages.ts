@@ -1,3 +1,4 @@
+import type { BulkOptions, BulkResult } from "../load/bulk.js";
 import type { MessagesOptions, MessagesResult } from "../load/messages.js";
 import { forkLoad, type LoadProcess } from "../load-process.js";
 import { measure } from "../measure.js";
@@ -7,6 +8,10 @@ import { percentile } from "../statistics.js";
 import { type BenchCase, mustHaveWorked, ownShare, ownShareFigures, perThing } from "./case.js";
 
 const openConnections = 64;
+/** Beside a stream that takes all it can get: who is made to wait for it? */
+const crowd = 1000;
+/** Those whose answer is of interest, for the run is long enough. */
+const besideBulk = /^(direct|ours|plain hop|haproxy)/;
 
 export const messageFigures = [
   { key: "rate", title: "messages/s" },
@@ -23,12 +28,23 @@ export const messages: BenchCase = {
   async run(bench) {
     const stage = await setUp(bench, bench.contestants);
     const load = forkMessages();
+    const bulk = forkLoad<BulkOptions, BulkResult>("bulk");
     try {
-      const rows = await inRounds(bench, stage, [{ name: `on ${openConnections} connections` }], (standing) =>
+      const alone = await inRounds(bench, stage, [{ name: `on ${openConnections} connections` }], (standing) =>
         takeMessages(bench, stage, standing, load),
       );
+      const standing = stage.standing.filter(({ contestant }) => besideBulk.test(contestant.name));
+      const beside = await inRounds(
+        bench,
+        { ...stage, standing, failed: [] },
+        [{ name: `on ${crowd} connections, beside a bulk stream` }],
+        (one) => takeBesideBulk(bench, stage, one, load, bulk),
+      );
+      const shown = new Set(standing.map(({ contestant }) => contestant.name));
+      const rows = [...alone, ...beside.filter(({ contestant }) => shown.has(contestant))];
       return { letter: "c", title: "small messages", figures: messageFigures, rows };
     } finally {
+      await bulk.close();
       await load.close();
       await stage.tearDown();
     }
@@ -57,4 +73,32 @@ export async function takeMessages(
     ...ownShare(measured),
   };
   return { sample, limit: measured.limit };
+}
+
+/** The CPU is not told: it is the bulk stream's, for the most part. */
+async function takeBesideBulk(
+  bench: Bench,
+  stage: Stage,
+  standing: Standing,
+  load: LoadProcess<MessagesOptions, MessagesResult>,
+  bulk: LoadProcess<BulkOptions, BulkResult>,
+): Promise<Taken> {
+  const { windowMs, warmUpMs } = bench.options;
+  const { port } = standing;
+  await bulk.start({ port, streams: 1, direction: "down", warmUpMs });
+  await bulk.begin();
+  try {
+    const measured = await measure(stage, standing, load, { port, connections: crowd, warmUpMs }, windowMs);
+    const { answered, failed, roundTripMs } = measured.result;
+    mustHaveWorked(answered, failed);
+    const sample = {
+      rate: answered / measured.seconds,
+      p50: percentile(roundTripMs, 0.5),
+      p99: percentile(roundTripMs, 0.99),
+      ...ownShare(measured),
+    };
+    return { sample, limit: measured.limit };
+  } finally {
+    await (await bulk.end()).idle;
+  }
 }
