@@ -14,7 +14,7 @@ import type { Target } from "./targets.js";
 
 /**
  * The story of one rendezvous: dial the target and the public proxy at the same time, present the token, give the
- * verdict, splice. Never rejects: what goes wrong becomes one reason code, which the public proxy is told where it can
+ * verdict, splice. It ends when the splice begins. Never rejects: what goes wrong becomes one reason code, which the public proxy is told where it can
  * still be told, and which is counted and logged here.
  */
 export async function answerOffer(rendezvous: LiveRendezvous, plane: RendezvousPlane): Promise<void> {
@@ -35,7 +35,7 @@ export async function answerOffer(rendezvous: LiveRendezvous, plane: RendezvousP
     // A dial-back that ends before the verdict says that the client has left, or that somebody else serves it.
     void dialBack.hangup.then(() => reaching.cancel());
     const opened = await giveVerdict(dialBack, openTarget(rendezvous, target, reaching, header, deadline));
-    await rendezvous.splice(plane.splice(dialBack, opened));
+    rendezvous.splice(plane.splice(dialBack, opened));
   } catch (error) {
     if (codeOf(error) === "internal") plane.fault(error);
     rendezvous.refuse(error);

@@ -1,5 +1,5 @@
 import type { Counters } from "../base/counters.js";
-import { codeOf, messageOf } from "../base/errors.js";
+import { codeOf, messageOf, ProxyError } from "../base/errors.js";
 import type { ReasonCode } from "../base/reasons.js";
 import type { Splice, SpliceEnd } from "../transport/endpoint.js";
 import type { IncomingOffer, RendezvousRecord } from "./messages.js";
@@ -7,6 +7,7 @@ import type { IncomingOffer, RendezvousRecord } from "./messages.js";
 /** One offer from its arrival to the end of what became of it. */
 export interface LiveRendezvous {
   readonly session: string;
+  /** Until it is answered: spliced, or refused. */
   readonly offer: IncomingOffer;
   /** The target's address as the settings state it. */
   target: string | undefined;
@@ -16,8 +17,8 @@ export interface LiveRendezvous {
    */
   whenCancelled(cancel: () => void): void;
   refuse(error: unknown): void;
-  /** Resolves when the splice has ended. */
-  splice(splice: Splice): Promise<void>;
+  /** It is joined. Counts, and tells of its end when that comes. */
+  splice(splice: Splice): void;
 }
 
 export interface LiveRendezvousTable {
@@ -41,131 +42,169 @@ const endNames = {
   cut: "cut",
 } as const satisfies Record<SpliceEnd, string>;
 
-export function createLiveRendezvous(options: {
-  counters: Counters;
-  now: () => number;
-  ended: (record: RendezvousRecord) => void;
+/** What the rendezvous of one data plane share. */
+interface Shared {
+  readonly counters: Counters;
+  readonly now: () => number;
+  readonly ended: (record: RendezvousRecord) => void;
   /** The offer was not answered by a dial-back that carried a verdict: the public proxy is to be told on the mesh. */
-  declined: (session: string, token: Uint8Array, reason: ReasonCode) => void;
-}): LiveRendezvousTable {
-  const { counters, now, ended, declined } = options;
-  const live = new Set<{ cut(): void }>();
-  const byToken = new Map<string, () => void>();
-  const unanswered = new Map<string, number>();
-  let emptied: (() => void) | undefined;
+  readonly declined: (session: string, token: Uint8Array, reason: ReasonCode) => void;
+  readonly live: Set<Rendezvous>;
+  readonly byToken: Map<string, Rendezvous>;
+  countUnanswered(session: string, by: 1 | -1): void;
+  emptied: (() => void) | undefined;
+}
 
-  function countUnanswered(session: string, by: 1 | -1): void {
-    const count = (unanswered.get(session) ?? 0) + by;
-    if (count === 0) unanswered.delete(session);
-    else unanswered.set(session, count);
-  }
+export function createLiveRendezvous(
+  options: Pick<Shared, "counters" | "now" | "ended" | "declined">,
+): LiveRendezvousTable {
+  const unanswered = new Map<string, number>();
+  const live = new Set<Rendezvous>();
+  const byToken = new Map<string, Rendezvous>();
+  const shared: Shared = {
+    ...options,
+    live,
+    byToken,
+    countUnanswered(session, by) {
+      const count = (unanswered.get(session) ?? 0) + by;
+      if (count === 0) unanswered.delete(session);
+      else unanswered.set(session, count);
+    },
+    emptied: undefined,
+  };
 
   return {
     open({ session, publicProxy, offer }) {
-      const openedAt = now();
-      const key = Buffer.from(offer.token).toString("latin1");
-      let cancel: (() => void) | undefined;
-      let cancelled = false;
-      let answered = false;
-      let splice: Splice | undefined;
-
-      /** From here on the offer cannot be taken back. */
-      function settleOffer(): void {
-        if (answered) return;
-        answered = true;
-        if (byToken.get(key) === abandon) byToken.delete(key);
-        countUnanswered(session, -1);
-      }
-
-      function close(end: Pick<RendezvousRecord, "bytesUp" | "bytesDown" | "endedBy" | "refused" | "detail">): void {
-        live.delete(entry);
-        settleOffer();
-        counters.add("closed", 1);
-        ended({
-          connection: offer.connectionId,
-          serverName: offer.serverName,
-          client: offer.client,
-          publicProxy,
-          target: rendezvous.target,
-          ms: Math.round(now() - openedAt),
-          ...end,
-        });
-        if (live.size === 0) emptied?.();
-      }
-
-      const rendezvous: LiveRendezvous = {
-        session,
-        offer,
-        target: undefined,
-        whenCancelled(callback) {
-          cancel = callback;
-          if (cancelled) giveUp();
-        },
-        refuse(error) {
-          giveUp();
-          const code = cancelled ? "offer_cancelled" : codeOf(error);
-          counters.refuse(code);
-          if (toldOnTheMesh.has(code)) declined(session, offer.token, code);
-          close({
-            bytesUp: 0,
-            bytesDown: 0,
-            endedBy: code,
-            refused: code,
-            detail: cancelled ? undefined : messageOf(error),
-          });
-        },
-        async splice(started) {
-          splice = started;
-          settleOffer();
-          cancel = undefined;
-          // Cut in the very moment in which it was joined.
-          if (cancelled) started.cut();
-          const { bytesAb, bytesBa, endedBy } = await started.done;
-          close({
-            bytesUp: bytesAb,
-            bytesDown: bytesBa,
-            endedBy: endNames[endedBy],
-            refused: undefined,
-            detail: undefined,
-          });
-        },
-      };
-      const giveUp = () => {
-        cancel?.();
-        cancel = undefined;
-      };
-      const abandon = () => {
-        cancelled = true;
-        giveUp();
-      };
-      const entry = {
-        cut() {
-          if (splice !== undefined) splice.cut();
-          else abandon();
-        },
-      };
-      live.add(entry);
-      byToken.set(key, abandon);
-      countUnanswered(session, 1);
-      counters.add("opened", 1);
+      const rendezvous = new Rendezvous(shared, session, publicProxy, offer);
+      live.add(rendezvous);
+      byToken.set(keyOf(offer.token), rendezvous);
+      shared.countUnanswered(session, 1);
+      options.counters.add("opened", 1);
       return rendezvous;
     },
-
-    cancel(token) {
-      byToken.get(Buffer.from(token).toString("latin1"))?.();
-    },
-
+    cancel: (token) => byToken.get(keyOf(token))?.abandon(),
     unanswered: (session) => unanswered.get(session) ?? 0,
-
     cutAll() {
-      for (const entry of [...live]) entry.cut();
+      for (const rendezvous of [...live]) rendezvous.cut();
     },
-
     whenEmpty(callback) {
-      emptied = callback;
+      shared.emptied = callback;
       if (live.size === 0) callback();
     },
   };
+}
+
+function keyOf(token: Uint8Array): string {
+  return Buffer.from(token.buffer, token.byteOffset, token.length).toString("latin1");
+}
+
+/** A class, and not closures, because there are thousands at once: once it is spliced it holds little. */
+class Rendezvous implements LiveRendezvous {
+  readonly session: string;
+  target: string | undefined;
+  readonly #shared: Shared;
+  readonly #openedAt: number;
+  readonly #publicProxy: string;
+  readonly #told: Pick<IncomingOffer, "connectionId" | "serverName" | "client">;
+  /** Until it is answered: spliced, or refused. */
+  #offer: IncomingOffer | undefined;
+  #cancel: (() => void) | undefined;
+  #cancelled = false;
+  #splice: Splice | undefined;
+
+  constructor(shared: Shared, session: string, publicProxy: string, offer: IncomingOffer) {
+    const { connectionId, serverName, client } = offer;
+    this.#shared = shared;
+    this.session = session;
+    this.#publicProxy = publicProxy;
+    this.#told = { connectionId, serverName, client };
+    this.#offer = offer;
+    this.#openedAt = shared.now();
+  }
+
+  get offer(): IncomingOffer {
+    if (this.#offer === undefined) throw new ProxyError("internal", "the offer has been answered");
+    return this.#offer;
+  }
+
+  whenCancelled(cancel: () => void): void {
+    this.#cancel = cancel;
+    if (this.#cancelled) this.#giveUp();
+  }
+
+  refuse(error: unknown): void {
+    this.#giveUp();
+    const code = this.#cancelled ? "offer_cancelled" : codeOf(error);
+    this.#shared.counters.refuse(code);
+    if (toldOnTheMesh.has(code)) this.#shared.declined(this.session, this.offer.token, code);
+    this.#close({
+      bytesUp: 0,
+      bytesDown: 0,
+      endedBy: code,
+      refused: code,
+      detail: this.#cancelled ? undefined : messageOf(error),
+    });
+  }
+
+  splice(started: Splice): void {
+    this.#splice = started;
+    this.#settleOffer();
+    this.#cancel = undefined;
+    started.whenDone(({ bytesAb, bytesBa, endedBy }) =>
+      this.#close({
+        bytesUp: bytesAb,
+        bytesDown: bytesBa,
+        endedBy: endNames[endedBy],
+        refused: undefined,
+        detail: undefined,
+      }),
+    );
+    // Cut in the very moment in which it was joined.
+    if (this.#cancelled) started.cut();
+  }
+
+  abandon(): void {
+    this.#cancelled = true;
+    this.#giveUp();
+  }
+
+  cut(): void {
+    if (this.#splice !== undefined) this.#splice.cut();
+    else this.abandon();
+  }
+
+  #giveUp(): void {
+    this.#cancel?.();
+    this.#cancel = undefined;
+  }
+
+  /** From here on the offer cannot be taken back. */
+  #settleOffer(): void {
+    if (this.#offer === undefined) return;
+    const key = keyOf(this.#offer.token);
+    const { byToken } = this.#shared;
+    if (byToken.get(key) === this) byToken.delete(key);
+    this.#offer = undefined;
+    this.#shared.countUnanswered(this.session, -1);
+  }
+
+  #close(end: Pick<RendezvousRecord, "bytesUp" | "bytesDown" | "endedBy" | "refused" | "detail">): void {
+    const { live, counters, now, ended, emptied } = this.#shared;
+    live.delete(this);
+    this.#settleOffer();
+    counters.add("closed", 1);
+    const { connectionId, serverName, client } = this.#told;
+    ended({
+      connection: connectionId,
+      serverName,
+      client,
+      publicProxy: this.#publicProxy,
+      target: this.target,
+      ms: Math.round(now() - this.#openedAt),
+      ...end,
+    });
+    if (live.size === 0) emptied?.();
+  }
 }
 
 /** Reasons for which no dial-back arrived, so that no verdict could be given there. */

@@ -10,7 +10,7 @@ import { readPreamble } from "./preamble.js";
 
 /**
  * The story of one client connection: read the ClientHello, find who announced the name, have the client fetched,
- * splice. Owns `client`. Never rejects: whatever goes wrong becomes one reason code, in the one catch below, and the
+ * splice. It ends when the splice begins. Owns `client`. Never rejects: whatever goes wrong becomes one reason code, in the one catch below, and the
  * code becomes alert, counter and log line.
  */
 export async function serveClient(client: Endpoint, plane: ClientPlane): Promise<void> {
@@ -19,7 +19,7 @@ export async function serveClient(client: Endpoint, plane: ClientPlane): Promise
     const { hello, bytes } = await readHello(connection, plane);
     connection.serverName = hello.serverName;
     const { announcer, dialBack } = await rendezvous(connection, hello, bytes, plane);
-    await connection.splice(plane.splice(client, dialBack), announcer, bytes.length);
+    connection.splice(plane.splice(client, dialBack), announcer, bytes.length);
   } catch (error) {
     if (codeOf(error) === "internal") plane.fault(error);
     connection.refuse(connection.gone ? "client_left" : codeOf(error), messageOf(error));

@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { Counters } from "../base/counters.js";
+import { ProxyError } from "../base/errors.js";
 import type { ReasonCode } from "../base/reasons.js";
 import type { Endpoint, EndpointAddress, Splice, SpliceResult } from "../transport/endpoint.js";
 import type { ConnectionRecord } from "./messages.js";
@@ -9,6 +10,7 @@ import { refusalBytes } from "./refusal.js";
 /** One client connection from accept to its end. */
 export interface LiveConnection {
   readonly id: string;
+  /** Until it is spliced. */
   readonly client: Endpoint;
   /** Where the client is, and where it connected to: as the socket says, or as a load balancer's PROXY header said. */
   readonly source: EndpointAddress;
@@ -21,8 +23,8 @@ export interface LiveConnection {
   whenGone(abandon: () => void): void;
   /** Tells the client why, where the code says how (mostly a TLS alert), and ends it. Only the first end of a connection counts. */
   refuse(code: ReasonCode, detail?: string): void;
-  /** Joins it with the dial-back; resolves when it has ended. */
-  splice(splice: Splice, announcer: Announcer, helloBytes: number): Promise<void>;
+  /** It is joined with a dial-back. Counts, and tells of its end when that comes. */
+  splice(splice: Splice, announcer: Announcer, helloBytes: number): void;
 }
 
 export interface LiveConnections {
@@ -36,145 +38,175 @@ export interface LiveConnections {
   whenEmpty(callback: () => void): void;
 }
 
+/** What the connections of one data plane share. */
+interface Shared {
+  readonly counters: Counters;
+  readonly now: () => number;
+  readonly ended: (record: ConnectionRecord) => void;
+  readonly live: Set<Connection>;
+  countSession(session: string, by: 1 | -1): void;
+  emptied: (() => void) | undefined;
+}
+
 export function createLiveConnections(options: {
   counters: Counters;
   now: () => number;
   ended: (record: ConnectionRecord) => void;
 }): LiveConnections {
-  const { counters, now, ended } = options;
-  const live = new Set<{ cut(): void; readonly session: string | undefined }>();
   const perSession = new Map<string, number>();
   const prefix = randomBytes(4).toString("hex");
   let serial = 0;
-  let emptied: (() => void) | undefined;
-
-  function countSession(session: string, by: 1 | -1): void {
-    const count = (perSession.get(session) ?? 0) + by;
-    if (count === 0) perSession.delete(session);
-    else perSession.set(session, count);
-  }
-
-  function open(client: Endpoint): LiveConnection {
-    const id = `${prefix}-${(serial++).toString(36)}`;
-    const openedAt = now();
-    let { remote: source, local: destination } = client;
-    let abandon: (() => void) | undefined;
-    let splice: Splice | undefined;
-    let announcer: Announcer | undefined;
-    let open = true;
-    let gone = false;
-
-    function leave(): void {
-      if (gone || splice !== undefined) return;
-      gone = true;
-      abandon?.();
-      abandon = undefined;
-    }
-
-    function close(result: {
-      bytesUp: number;
-      bytesDown: number;
-      endedBy: string;
-      refused?: ReasonCode;
-      detail?: string | undefined;
-    }): void {
-      if (!open) return;
-      open = false;
-      live.delete(entry);
-      if (announcer !== undefined) countSession(announcer.session.session, -1);
-      counters.add("closed", 1);
-      ended({
-        connection: id,
-        serverName: connection.serverName,
-        client: addressText(source),
-        peer: announcer === undefined ? undefined : `${announcer.session.identity} (${announcer.session.name})`,
-        bytesUp: result.bytesUp,
-        bytesDown: result.bytesDown,
-        endedBy: result.endedBy,
-        refused: result.refused,
-        detail: result.detail,
-        ms: Math.round(now() - openedAt),
-      });
-      if (live.size === 0) emptied?.();
-    }
-
-    const connection: LiveConnection = {
-      id,
-      client,
-      get source() {
-        return source;
-      },
-      get destination() {
-        return destination;
-      },
-      cameFrom(from, to) {
-        source = from;
-        destination = to;
-      },
-      serverName: undefined,
-      get gone() {
-        return gone;
-      },
-      whenGone(callback) {
-        if (gone) callback();
-        else abandon = callback;
-      },
-      refuse(code, detail) {
-        if (!open) return;
-        counters.refuse(code);
-        const last = refusalBytes(code);
-        if (last === undefined || gone) client.destroy();
-        else client.end(last);
-        leave();
-        close({ bytesUp: 0, bytesDown: 0, endedBy: code, refused: code, detail });
-      },
-      async splice(started, to, helloBytes) {
-        if (!open) {
-          // It was cut in the very moment in which it was joined.
-          started.cut();
-          await started.done;
-          return;
-        }
-        splice = started;
-        announcer = to;
-        abandon = undefined;
-        counters.add("bytesUp", helloBytes);
-        countSession(to.session.session, 1);
-        close(connectionEnd(await started.done, helloBytes));
-      },
-    };
-    const entry = {
-      get session() {
-        return announcer?.session.session;
-      },
-      cut() {
-        if (splice !== undefined) splice.cut();
-        else connection.refuse("stopping");
-      },
-    };
-    live.add(entry);
-    counters.add("opened", 1);
-    client.hangup.then(leave);
-    return connection;
-  }
+  const live = new Set<Connection>();
+  const shared: Shared = {
+    ...options,
+    live,
+    countSession(session, by) {
+      const count = (perSession.get(session) ?? 0) + by;
+      if (count === 0) perSession.delete(session);
+      else perSession.set(session, count);
+    },
+    emptied: undefined,
+  };
 
   return {
-    open,
+    open(client) {
+      const connection = new Connection(shared, `${prefix}-${(serial++).toString(36)}`, client);
+      live.add(connection);
+      options.counters.add("opened", 1);
+      return connection;
+    },
     get size() {
       return live.size;
     },
     splicedTo: (session) => perSession.get(session) ?? 0,
     cutSession(session) {
-      for (const entry of [...live]) if (entry.session === session) entry.cut();
+      for (const connection of [...live]) if (connection.session === session) connection.cut();
     },
     cutAll() {
-      for (const entry of [...live]) entry.cut();
+      for (const connection of [...live]) connection.cut();
     },
     whenEmpty(callback) {
-      emptied = callback;
+      shared.emptied = callback;
       if (live.size === 0) callback();
     },
   };
+}
+
+/** A class, and not closures, because there are thousands at once: once it is spliced it holds little. */
+class Connection implements LiveConnection {
+  readonly id: string;
+  serverName: string | undefined;
+  readonly #shared: Shared;
+  readonly #openedAt: number;
+  /** Until it is spliced. */
+  #client: Endpoint | undefined;
+  #source: EndpointAddress;
+  #destination: EndpointAddress | undefined;
+  #abandon: (() => void) | undefined;
+  #splice: Splice | undefined;
+  #announcer: Announcer | undefined;
+  #helloBytes = 0;
+  /** Its end has not been told yet. */
+  #open = true;
+  #gone = false;
+
+  constructor(shared: Shared, id: string, client: Endpoint) {
+    this.#shared = shared;
+    this.id = id;
+    this.#client = client;
+    this.#openedAt = shared.now();
+    this.#source = client.remote;
+    this.#destination = client.local;
+    client.hangup.then(() => this.#leave());
+  }
+
+  get client(): Endpoint {
+    if (this.#client === undefined) throw new ProxyError("internal", "a spliced client is the splice's");
+    return this.#client;
+  }
+
+  get source(): EndpointAddress {
+    return this.#source;
+  }
+
+  get destination(): EndpointAddress {
+    return this.#destination ?? { family: "unix" };
+  }
+
+  get gone(): boolean {
+    return this.#gone;
+  }
+
+  get session(): string | undefined {
+    return this.#announcer?.session.session;
+  }
+
+  cameFrom(source: EndpointAddress, destination: EndpointAddress): void {
+    this.#source = source;
+    this.#destination = destination;
+  }
+
+  whenGone(abandon: () => void): void {
+    if (this.#gone) abandon();
+    else this.#abandon = abandon;
+  }
+
+  refuse(code: ReasonCode, detail?: string): void {
+    if (!this.#open) return;
+    this.#shared.counters.refuse(code);
+    const last = refusalBytes(code);
+    if (last === undefined || this.#gone) this.#client?.destroy();
+    else this.#client?.end(last);
+    this.#leave();
+    this.#close({ bytesUp: 0, bytesDown: 0, endedBy: code, refused: code, detail });
+  }
+
+  splice(started: Splice, to: Announcer, helloBytes: number): void {
+    // It was cut in the very moment in which it was joined.
+    if (!this.#open) return started.cut();
+    this.#splice = started;
+    this.#announcer = to;
+    this.#helloBytes = helloBytes;
+    this.#abandon = undefined;
+    this.#client = undefined;
+    this.#destination = undefined;
+    this.#shared.counters.add("bytesUp", helloBytes);
+    this.#shared.countSession(to.session.session, 1);
+    started.whenDone((result) => this.#close(connectionEnd(result, this.#helloBytes)));
+  }
+
+  cut(): void {
+    if (this.#splice !== undefined) this.#splice.cut();
+    else this.refuse("stopping");
+  }
+
+  #leave(): void {
+    if (this.#gone || this.#splice !== undefined) return;
+    this.#gone = true;
+    this.#abandon?.();
+    this.#abandon = undefined;
+  }
+
+  #close(end: Pick<ConnectionRecord, "bytesUp" | "bytesDown" | "endedBy"> & Partial<ConnectionRecord>): void {
+    if (!this.#open) return;
+    this.#open = false;
+    const { live, counters, now, ended, emptied, countSession } = this.#shared;
+    live.delete(this);
+    const session = this.#announcer?.session;
+    if (session !== undefined) countSession(session.session, -1);
+    counters.add("closed", 1);
+    ended({
+      connection: this.id,
+      serverName: this.serverName,
+      client: addressText(this.#source),
+      peer: session === undefined ? undefined : `${session.identity} (${session.name})`,
+      refused: undefined,
+      detail: undefined,
+      ...end,
+      ms: Math.round(now() - this.#openedAt),
+    });
+    if (live.size === 0) emptied?.();
+  }
 }
 
 /** Endpoint a of the splice is the client, b the dial-back. */

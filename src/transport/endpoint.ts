@@ -77,7 +77,9 @@ export interface SpliceResult {
 
 /** A splice under way. */
 export interface Splice {
-  /** Resolves, never rejects, when both endpoints are closed. */
+  /** Calls `tell` once, when both endpoints are closed, or at once where they are; replaces what was set before. */
+  whenDone(tell: (result: SpliceResult) => void): void;
+  /** The same as a promise, which is made when it is asked for. Never rejects. Not to be asked for before `whenDone`. */
   readonly done: Promise<SpliceResult>;
   /** Ends it at once from this side. */
   cut(): void;

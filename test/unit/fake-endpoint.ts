@@ -49,6 +49,7 @@ export function fakeSplice(): Splice & { end(result: Partial<SpliceResult>): voi
   });
   return {
     done,
+    whenDone: (tell) => void done.then(tell),
     cut: () => end({ bytesAb: 0, bytesBa: 0, endedBy: "cut" }),
     end: (result) => end({ bytesAb: 0, bytesBa: 0, endedBy: "a_ended", ...result }),
   };

@@ -74,10 +74,10 @@ test("whoever waits for a client learns at once that it has left, also when it h
 test("a spliced connection counts for its session until it ends, and is told of with its bytes", async (t) => {
   const { connections, records, totals } = liveConnections();
   const splice = fakeSplice();
-  const ended = connections.open(fakeEndpoint()).splice(splice, announcer("s"), 500);
+  connections.open(fakeEndpoint()).splice(splice, announcer("s"), 500);
   t.is(connections.splicedTo("s"), 1);
   splice.end({ bytesAb: 10, bytesBa: 20, endedBy: "b_ended" });
-  await ended;
+  await settle();
   t.is(connections.splicedTo("s"), 0);
   t.like(records[0], { peer: "dns:s (s)", bytesUp: 510, bytesDown: 20, endedBy: "server", refused: undefined });
   t.is(totals().bytesUp, 500, "what is moved later is counted as it moves");
@@ -88,7 +88,7 @@ test("a connection that is cut in the moment in which it is joined ends, and cou
   const connection = connections.open(fakeEndpoint());
   connections.cutAll();
   const splice = fakeSplice();
-  await connection.splice(splice, announcer("s"), 1);
+  connection.splice(splice, announcer("s"), 1);
   t.like(await splice.done, { endedBy: "cut" });
   t.is(connections.splicedTo("s"), 0);
   t.deepEqual(
@@ -100,11 +100,11 @@ test("a connection that is cut in the moment in which it is joined ends, and cou
 test("cutting a session cuts what is spliced to it and nothing else", async (t) => {
   const { connections } = liveConnections();
   const [mine, other] = [fakeSplice(), fakeSplice()];
-  const ended = connections.open(fakeEndpoint()).splice(mine, announcer("mine"), 1);
-  void connections.open(fakeEndpoint()).splice(other, announcer("other"), 1);
+  connections.open(fakeEndpoint()).splice(mine, announcer("mine"), 1);
+  connections.open(fakeEndpoint()).splice(other, announcer("other"), 1);
   connections.open(fakeEndpoint());
   connections.cutSession("mine");
-  await ended;
+  await settle();
   t.deepEqual([connections.size, connections.splicedTo("mine"), connections.splicedTo("other")], [2, 0, 1]);
 });
 
@@ -143,7 +143,7 @@ test("in any order of events what was opened is closed or live, and every end is
         else if (what === "refuse" && !one.joined) one.connection.refuse("all_declined");
         else if (what === "splice" && !one.joined) {
           one.joined = true;
-          void one.connection.splice(one.splice, announcer("s"), 1);
+          one.connection.splice(one.splice, announcer("s"), 1);
         } else if (what === "end") one.splice.end({});
         else if (what === "cutOne") connections.cutSession("s");
         const { opened: ins, closed } = totals();

@@ -1,5 +1,6 @@
 import { ProxyError } from "../../base/errors.js";
-import type { Endpoint, Splice, SpliceEnd, SpliceOptions, SpliceResult } from "../endpoint.js";
+import type { Endpoint, Splice, SpliceEnd, SpliceOptions } from "../endpoint.js";
+import { EndingSplice } from "../splice-end.js";
 import { eAgain, ePipe, spliceMove, spliceNonblock } from "./abi.js";
 import type { Alarm } from "./alarms.js";
 import { EpollEndpoint, lingerMs, type Released } from "./endpoint.js";
@@ -55,14 +56,12 @@ class Direction {
 }
 
 /** A splice under way. It lives by the events of its streams, with no promise and no timer for each chunk. */
-class Join implements Splice, StreamUser, Turn {
-  readonly done: Promise<SpliceResult>;
+class Join extends EndingSplice implements StreamUser, Turn {
   readonly #loop: EventLoop;
   readonly #pipes: Pipes;
   readonly #options: SpliceOptions;
   readonly #ab: Direction;
   readonly #ba: Direction;
-  #resolve!: (result: SpliceResult) => void;
   #firstEnd: SpliceEnd | undefined;
   /** A reset, a limit or a cut: comes before an orderly end. */
   #broken: SpliceEnd | undefined;
@@ -75,15 +74,13 @@ class Join implements Splice, StreamUser, Turn {
   #lingering: Alarm | undefined;
 
   constructor(a: Released, b: Released, options: SpliceOptions, pipes: Pipes) {
+    super();
     this.#loop = a.stream.loop;
     this.#pipes = pipes;
     this.#options = options;
     this.#lastByteAt = this.#loop.now;
     this.#ab = new Direction("ab", a.stream, b.stream);
     this.#ba = new Direction("ba", b.stream, a.stream);
-    this.done = new Promise((resolve) => {
-      this.#resolve = resolve;
-    });
     a.stream.user = this;
     b.stream.user = this;
     this.#takeOver(a, b);
@@ -322,7 +319,7 @@ class Join implements Splice, StreamUser, Turn {
     this.#ba.pending = undefined;
     if (this.#limit !== undefined) this.#loop.cancel(this.#limit);
     if (this.#lingering !== undefined) this.#loop.cancel(this.#lingering);
-    this.#resolve({
+    this.ended({
       bytesAb: this.#ab.bytes,
       bytesBa: this.#ba.bytes,
       endedBy: this.#broken ?? this.#firstEnd ?? "cut",

@@ -1,7 +1,8 @@
 import { type Socket, Socket as SocketClass } from "node:net";
 import { monotonic } from "../../base/deadline.js";
 import { ProxyError } from "../../base/errors.js";
-import type { Endpoint, Splice, SpliceEnd, SpliceOptions, SpliceResult } from "../endpoint.js";
+import type { Endpoint, Splice, SpliceEnd, SpliceOptions } from "../endpoint.js";
+import { EndingSplice } from "../splice-end.js";
 import { alarm } from "./alarm.js";
 import { lingerMs, NodeEndpoint, type Released, resetSocket } from "./endpoint.js";
 import { onceEndIsSure } from "./handle.js";
@@ -25,17 +26,14 @@ export function splice(a: Endpoint, b: Endpoint, options: SpliceOptions): Splice
   if (!(a instanceof NodeEndpoint) || !(b instanceof NodeEndpoint) || a === b) {
     throw new ProxyError("internal", "a splice needs two different endpoints of its own engine");
   }
-  const join = new Join(a.release(), b.release(), options);
-  return { done: join.done, cut: () => join.close("cut") };
+  return new Join(a.release(), b.release(), options);
 }
 
 /** A splice under way. Bytes go from socket to socket by events alone: no promise and no timer per chunk. */
-class Join {
-  readonly done: Promise<SpliceResult>;
+class Join extends EndingSplice {
   readonly #options: SpliceOptions;
   readonly #a: Side;
   readonly #b: Side;
-  #resolve!: (result: SpliceResult) => void;
   #firstEnd: SpliceEnd | undefined;
   /** A reset, a limit or a cut: comes before an orderly end. */
   #broken: SpliceEnd | undefined;
@@ -44,12 +42,10 @@ class Join {
   #cancelLinger: () => void = () => {};
 
   constructor(a: Released, b: Released, options: SpliceOptions) {
+    super();
     this.#options = options;
     this.#a = { name: "a", direction: "ab", ...startOf(a) };
     this.#b = { name: "b", direction: "ba", ...startOf(b) };
-    this.done = new Promise((resolve) => {
-      this.#resolve = resolve;
-    });
     this.#attach(this.#a, this.#b);
     this.#attach(this.#b, this.#a);
     this.#armLimit();
@@ -58,8 +54,12 @@ class Join {
     if (this.#a.closed && this.#b.closed) this.#settle();
   }
 
+  cut(): void {
+    this.#close("cut");
+  }
+
   /** Closes both sides at once. */
-  close(why: SpliceEnd): void {
+  #close(why: SpliceEnd): void {
     this.#broken ??= why;
     this.#a.socket.destroy();
     this.#b.socket.destroy();
@@ -81,7 +81,7 @@ class Join {
 
   /** What the endpoint knew before the splice happens now, in the order in which it came. */
   #takeOver(start: Released, from: Side, to: Side): void {
-    if (start.left === "destroyed") this.close("cut");
+    if (start.left === "destroyed") this.#close("cut");
     else if (start.left === "reset") this.#lost(from, to);
     else {
       for (const bytes of start.unread) this.#carry(from, to, bytes);
@@ -145,7 +145,7 @@ class Join {
   #settle(): void {
     this.#cancelLimit();
     this.#cancelLinger();
-    this.#resolve({
+    this.ended({
       bytesAb: this.#a.receivedBytes,
       bytesBa: this.#b.receivedBytes,
       endedBy: this.#broken ?? this.#firstEnd ?? "cut",
@@ -160,7 +160,7 @@ class Join {
     const limitMs = halfClosed ? halfClosedTimeoutMs : idleTimeoutMs;
     this.#cancelLimit = alarm(this.#lastByteAt + limitMs, () => {
       if (monotonic() - this.#lastByteAt < limitMs) this.#armLimit();
-      else this.close(halfClosed ? "half_closed_timeout" : "idle_timeout");
+      else this.#close(halfClosed ? "half_closed_timeout" : "idle_timeout");
     });
   }
 }
