@@ -23,13 +23,13 @@ export interface OursPorts {
 export function ours(options: OursOptions, told: (ports: OursPorts) => void = () => {}): Contestant {
   return {
     name: `ours (${options.engine})`,
-    settings: `transport.engine ${options.engine}, log.level warn, log.connections false`,
+    settings: `transport.engine ${options.engine}, one worker, log.level warn, log.connections false`,
     missing: () => undefined,
     async start(place) {
       const [client, rendezvous, mesh] = [await freePort(), await freePort(), await freePort()];
       told({ mesh });
       const common = {
-        transport: { engine: options.engine },
+        transport: { engine: options.engine, workers: 1 },
         log: { level: "warn", format: "json", connections: false },
         shutdown: { graceMs: 0 },
       };

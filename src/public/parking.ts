@@ -2,10 +2,7 @@ import type { ReasonCode } from "../base/reasons.js";
 import { createToken, tokenDigest } from "../rendezvous/token.js";
 import type { Endpoint } from "../transport/endpoint.js";
 import type { Alarm } from "../transport/transport.js";
-
-/** How long a dead token is remembered, so that a dial-back that comes too late is not taken for an attack. */
-const lateMs = 60_000;
-const maxLate = 20_000;
+import { createLateTokens } from "./late-tokens.js";
 
 /** What became of one attempt to have a client fetched. */
 export type ParkOutcome =
@@ -46,16 +43,7 @@ export function createParking(options: { worker: number; now: () => number; alar
   const { worker, now, alarm } = options;
   const parked = new Map<string, ParkedClient & { readonly session: string; give(dialBack: Endpoint): void }>();
   const bySession = new Map<string, Set<ParkedClient>>();
-  const late = new Map<string, number>();
-
-  function remember(digest: string): void {
-    const oldest = now() - lateMs;
-    for (const [candidate, diedAt] of late) {
-      if (diedAt > oldest && late.size < maxLate) break;
-      late.delete(candidate);
-    }
-    late.set(digest, now());
-  }
+  const late = createLateTokens(now);
 
   return {
     park({ session, timeoutMs }) {
@@ -71,7 +59,7 @@ export function createParking(options: { worker: number; now: () => number; alar
         const siblings = bySession.get(session);
         siblings?.delete(client);
         if (siblings?.size === 0) bySession.delete(session);
-        remember(digest);
+        late.remember(digest);
         resolve(result);
       };
       const cancelAlarm = alarm(now() + timeoutMs, () => settle({ status: "timedOut" }));
@@ -96,9 +84,7 @@ export function createParking(options: { worker: number; now: () => number; alar
         client.give(dialBack);
         return { status: "claimed" };
       }
-      const diedAt = late.get(digest);
-      const isLate = diedAt !== undefined && diedAt > now() - lateMs;
-      return { status: "refused", reason: isLate ? "token_late" : "token_unknown" };
+      return { status: "refused", reason: late.has(digest) ? "token_late" : "token_unknown" };
     },
 
     decline({ session, token, reason }) {
