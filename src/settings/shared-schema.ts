@@ -1,4 +1,4 @@
-import { flag, milliseconds, oneOf, text } from "./kinds.js";
+import { flag, integer, milliseconds, oneOf, text } from "./kinds.js";
 import { path, readableFile } from "./path-kinds.js";
 import { optional, required, type Schema, setting } from "./schema.js";
 
@@ -53,9 +53,19 @@ export const both = {
   },
   transport: {
     engine: setting(
-      oneOf("auto", "node"),
+      oneOf("auto", "epoll", "node"),
       "auto",
-      "What moves the bytes. `auto` takes the fastest engine that works on this system, `node` the portable one.",
+      "What moves the bytes. `auto` takes the fastest engine that works on this system, and the log says which and why; `epoll` is the one of Linux, and the proxy does not start where it does not work; `node` is the portable one.",
+    ),
+    workers: setting(
+      integer(0, 256),
+      0,
+      "How many threads the epoll engine moves bytes in; 0 is one for each core. Fewer leave cores to others on the machine; more gain nothing. Without effect on the node engine, which has one.",
+    ),
+    maxPipes: setting(
+      integer(1, 65_536),
+      256,
+      "How many pipes the epoll engine keeps for bulk transfers, in all threads together; beyond it bytes are copied. A pipe takes two descriptors and 256 KiB: unprivileged users may have 64 MiB of them (`fs.pipe-user-pages-soft`), which is 256.",
     ),
   },
   log: {

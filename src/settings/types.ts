@@ -30,7 +30,7 @@ export interface PublicSettings {
   readonly admin: { readonly listen?: readonly Address[]; readonly socket?: string; readonly token?: string };
   readonly splice: SpliceLimits;
   readonly shutdown: { readonly graceMs: number };
-  readonly transport: { readonly engine: Engine };
+  readonly transport: TransportSettings;
   readonly log: LogSettings;
 }
 
@@ -51,7 +51,7 @@ export interface PrivateSettings {
   readonly admin: { readonly socket?: string };
   readonly splice: SpliceLimits;
   readonly shutdown: { readonly graceMs: number };
-  readonly transport: { readonly engine: Engine };
+  readonly transport: TransportSettings;
   readonly log: LogSettings;
 }
 
@@ -88,7 +88,13 @@ export interface SpliceLimits {
   readonly halfClosedTimeoutMs: number;
 }
 
-export type Engine = "auto" | "node";
+export interface TransportSettings {
+  readonly engine: "auto" | "epoll" | "node";
+  /** Threads of the epoll engine; 0: one for each core. */
+  readonly workers: number;
+  /** In all threads together. */
+  readonly maxPipes: number;
+}
 
 export interface LogSettings {
   readonly level: LogLevel;

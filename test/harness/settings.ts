@@ -41,7 +41,7 @@ export function publicSettings(certificates: TestCertificates, changes: Deep<Pub
     admin: {},
     splice: { idleTimeoutMs: 3_600_000, halfClosedTimeoutMs: 60_000 },
     shutdown: { graceMs: 1000 },
-    transport: { engine: "auto" },
+    transport: engineUnderTest(),
     log: { level: "debug", format: "json", connections: true },
   };
   return merge(settings, changes);
@@ -75,10 +75,17 @@ export function privateSettings(
     admin: {},
     splice: { idleTimeoutMs: 3_600_000, halfClosedTimeoutMs: 60_000 },
     shutdown: { graceMs: 1000 },
-    transport: { engine: "auto" },
+    transport: engineUnderTest(),
     log: { level: "debug", format: "json", connections: true },
   };
   return merge(settings, changes);
+}
+
+/** What the pair runs on in tests: the node engine, or what PROXY_TEST_ENGINE names, with two workers. */
+export function engineUnderTest(): PublicSettings["transport"] {
+  const engine = process.env.PROXY_TEST_ENGINE ?? "node";
+  if (engine !== "node" && engine !== "epoll") throw new Error(`PROXY_TEST_ENGINE: there is no engine ${engine}`);
+  return { engine, workers: 2, maxPipes: 256 };
 }
 
 function merge<T>(base: T, changes: Deep<T>): T {

@@ -90,7 +90,7 @@ const cases: Case[] = [
     text: "log: { level: verbose }\ntransport: { engine: fast }",
     lines: [
       'settings.yml:9:15 log.level: expected one of trace, debug, info, warn, error, fatal, silent, found "verbose"',
-      'settings.yml:10:22 transport.engine: expected one of auto, node, found "fast"',
+      'settings.yml:10:22 transport.engine: expected one of auto, epoll, node, found "fast"',
     ],
   },
   {

@@ -12,7 +12,7 @@ type Tree = { [key: string]: unknown };
 const shared = {
   splice: { idleTimeoutMs: 5, halfClosedTimeoutMs: 5 },
   shutdown: { graceMs: 5 },
-  transport: { engine: "node" },
+  transport: { engine: "node", workers: 2, maxPipes: 16 },
   log: { level: "info", format: "json", file: "x.log", connections: false },
 };
 const mesh = { certificate: "own.crt", key: "own.key", ca: "root.crt", keepalive: { intervalMs: 5, timeoutMs: 5 } };

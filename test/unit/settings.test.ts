@@ -42,7 +42,7 @@ test("a public proxy's settings have every default filled in and every path abso
       admin: {},
       splice: { idleTimeoutMs: 3_600_000, halfClosedTimeoutMs: 60_000 },
       shutdown: { graceMs: 30_000 },
-      transport: { engine: "auto" },
+      transport: { engine: "auto", workers: 0, maxPipes: 256 },
       log: { level: "info", format: "auto", connections: true },
     },
   } as never);
@@ -78,7 +78,7 @@ test("a private proxy's settings likewise, its targets too", (t) => {
     admin: { socket: join(directory, "run/admin.sock") },
     splice: { idleTimeoutMs: 3_600_000, halfClosedTimeoutMs: 60_000 },
     shutdown: { graceMs: 30_000 },
-    transport: { engine: "auto" },
+    transport: { engine: "auto", workers: 0, maxPipes: 256 },
     log: { level: "info", format: "auto", connections: true },
   } as never);
 });
