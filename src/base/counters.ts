@@ -40,6 +40,18 @@ export function createCounters(buffer = new SharedArrayBuffer(length * Float64Ar
   };
 }
 
+/** What a data plane has open now. */
+export function openNow(buffer: SharedArrayBuffer): number {
+  const cells = new Float64Array(buffer);
+  return cells[0]! - cells[1]!;
+}
+
+/** Of a data plane that is not there any more: what it had open is closed. Nobody may write to it meanwhile. */
+export function closeOpen(buffer: SharedArrayBuffer): void {
+  const cells = new Float64Array(buffer);
+  cells[1] = cells[0]!;
+}
+
 /** The sum over data planes. */
 export function readCounters(buffers: readonly SharedArrayBuffer[]): CounterTotals {
   const sums = new Float64Array(length);

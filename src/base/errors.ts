@@ -16,6 +16,11 @@ export function codeOf(error: unknown): ReasonCode {
   return error instanceof ProxyError ? error.code : "internal";
 }
 
+/** Of a fault of this program: where it happened. */
+export function stackOf(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
+
 /** A text for logs of any thrown value. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

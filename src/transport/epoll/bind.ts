@@ -19,7 +19,7 @@ import {
   soReuseAddr,
   soReusePort,
 } from "./abi.js";
-import { errorText } from "./error-text.js";
+import { errorName, errorText } from "./error-text.js";
 import type { Libc } from "./libc.js";
 import { encodeSocketAddress } from "./socket-address.js";
 import { localAddress, setKeepalive, setNoDelay } from "./socket-options.js";
@@ -64,7 +64,9 @@ export async function bindListening(libc: Libc, address: Address, options: BindO
   }
   const why = problem === undefined ? "the name has no address" : errorText(problem.call, problem.error);
   const code = problem?.error === eAddrInUse ? "address_in_use" : "address_unavailable";
-  throw new ProxyError(code, `${formatAddress(address)}: ${why}`);
+  // With the name of the error, as Node's own errors have it: whoever starts a proxy is told in words of ours.
+  const cause = Object.assign(new Error(why), { code: problem && errorName(problem.error) });
+  throw new ProxyError(code, `${formatAddress(address)}: ${why}`, { cause });
 }
 
 async function resolve(address: Address): Promise<readonly ResolvedAddress[]> {
