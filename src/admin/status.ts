@@ -1,5 +1,14 @@
 import type { ReasonCode } from "../base/reasons.js";
 
+export interface WorkerStatus {
+  readonly worker: number;
+  readonly state: "running" | "restarting";
+  /** How often it has ended unasked, and was replaced. */
+  readonly restarts: number;
+  /** Connections. */
+  readonly live: number;
+}
+
 /** What `/status` answers. Fields are added, never renamed; `version` rises when that is not enough. */
 export interface Status {
   readonly version: 1;
@@ -14,6 +23,9 @@ export interface Status {
   readonly software: string;
   readonly startedAt: string;
   readonly listening: Readonly<Record<string, readonly string[]>>;
+  readonly engine: "epoll" | "node";
+  /** Threads that move bytes. Empty where the engine has none. */
+  readonly workers: readonly WorkerStatus[];
 }
 
 /** The status with the fields that are promised first, in the promised order. */

@@ -1,6 +1,6 @@
 import type { Counters } from "../base/counters.js";
 import { type Deadline, deadlineIn, monotonic, msLeft, sooner } from "../base/deadline.js";
-import { messageOf, ProxyError } from "../base/errors.js";
+import { ProxyError, stackOf } from "../base/errors.js";
 import type { Port } from "../base/port.js";
 import type { Endpoint, Splice } from "../transport/endpoint.js";
 import type { Connecting, ResolvedAddress, Transport } from "../transport/transport.js";
@@ -34,6 +34,8 @@ export interface PrivateDataPlaneOptions {
   readonly port: Port<ToPrivateDataPlane, FromPrivateDataPlane>;
   readonly counters: Counters;
   readonly config: PrivateDataPlaneConfig;
+  /** How many data planes share the offers of a session; 1 where it is not said. */
+  readonly workers?: number;
 }
 
 /** A mesh session's endpoints. `preferred` is the one that worked last. */
@@ -47,6 +49,7 @@ interface SessionEndpoints {
 export function startPrivateDataPlane(options: PrivateDataPlaneOptions): void {
   const { transport, port, counters } = options;
   let { config } = options;
+  const maxUnanswered = Math.ceil(maxUnansweredOffers / (options.workers ?? 1));
   let draining = false;
   const targets = createTargets();
   const sessions = new Map<string, SessionEndpoints>();
@@ -94,8 +97,7 @@ export function startPrivateDataPlane(options: PrivateDataPlaneOptions): void {
         halfClosedTimeoutMs: config.halfClosedTimeoutMs,
         moved,
       }),
-    fault: (error) =>
-      port.post({ type: "fault", message: error instanceof Error ? (error.stack ?? error.message) : messageOf(error) }),
+    fault: (error) => port.post({ type: "fault", message: stackOf(error) }),
   };
 
   function moved(direction: "ab" | "ba", bytes: number): void {
@@ -103,7 +105,7 @@ export function startPrivateDataPlane(options: PrivateDataPlaneOptions): void {
   }
 
   function take(session: string, offer: IncomingOffer): void {
-    if (live.unanswered(session) >= maxUnansweredOffers) {
+    if (live.unanswered(session) >= maxUnanswered) {
       // Without a log line: whoever floods offers must not flood the log too.
       counters.refuse("offers_crowded");
       port.post({ type: "declined", session, token: offer.token, reason: "verdict_refused" });

@@ -2,18 +2,16 @@ import { readFileSync } from "node:fs";
 import { createMetrics } from "../admin/metrics.js";
 import { type CommandResult, startAdminServer } from "../admin/server.js";
 import type { Status } from "../admin/status.js";
-import { createCounters, readCounters } from "../base/counters.js";
+import { readCounters } from "../base/counters.js";
 import { atMost } from "../base/deadline.js";
 import type { Log } from "../base/log.js";
-import { inThreadPorts } from "../base/port.js";
 import { softwareVersion } from "../base/version.js";
 import { meshSecureContext } from "../mesh/client.js";
 import type { PrivateSettings } from "../settings/types.js";
-import { createNodeTransport } from "../transport/node/transport.js";
 import { createPrivateControlPlane } from "./control-plane.js";
-import { startPrivateDataPlane } from "./data-plane.js";
 import { createEndpointRules } from "./endpoint-rules.js";
-import type { FromPrivateDataPlane, PrivateDataPlaneConfig, ToPrivateDataPlane } from "./messages.js";
+import type { PrivateDataPlaneConfig } from "./messages.js";
+import { startDataPlanes } from "./start-data-planes.js";
 
 export interface PrivateProxyOptions {
   readonly settings: PrivateSettings;
@@ -22,6 +20,8 @@ export interface PrivateProxyOptions {
   readonly reload?: () => Promise<CommandResult>;
   /** Tests: every message between the planes goes through a structured clone. */
   readonly cloneMessages?: boolean;
+  /** Tests: another entry for the workers of the epoll engine. */
+  readonly workerEntry?: URL;
 }
 
 /** A running private proxy. It listens on no TCP port. */
@@ -34,7 +34,7 @@ export interface PrivateProxy {
   stop(): Promise<void>;
 }
 
-/** Joins the two planes and admin. Throws `address_in_use` or `settings_invalid`; nothing stays open then. */
+/** Joins the two planes and admin. Throws `address_in_use`, `engine_unavailable` or `settings_invalid`; nothing stays open then. */
 export async function startPrivateProxy(options: PrivateProxyOptions): Promise<PrivateProxy> {
   const { log } = options;
   let { settings } = options;
@@ -44,22 +44,19 @@ export async function startPrivateProxy(options: PrivateProxyOptions): Promise<P
     key: readFileSync(mesh.key),
     ca: readFileSync(mesh.ca),
   });
-  const dataCounters = createCounters();
-  const counters = () => readCounters([dataCounters.buffer]);
-  const [controlPort, dataPort] = inThreadPorts<FromPrivateDataPlane, ToPrivateDataPlane>({
-    clone: options.cloneMessages === true,
-  });
-  startPrivateDataPlane({
-    transport: createNodeTransport(),
-    port: dataPort,
-    counters: dataCounters,
+  const dataPlanes = await startDataPlanes({
+    settings,
     config: dataPlaneConfig(settings),
+    log,
+    cloneMessages: options.cloneMessages === true,
+    workerEntry: options.workerEntry,
   });
+  const counters = () => readCounters(dataPlanes.counters);
   const control = createPrivateControlPlane({
     name: settings.name,
     version: softwareVersion,
     log,
-    port: controlPort,
+    port: dataPlanes.port,
     publics: mesh.publics.flatMap((address) => (address.kind === "tcp" ? [address] : [])),
     serverName: mesh.serverName,
     context,
@@ -87,6 +84,8 @@ export async function startPrivateProxy(options: PrivateProxyOptions): Promise<P
       software: softwareVersion,
       startedAt: startedAt.toISOString(),
       listening: { admin: admin.addresses },
+      engine: dataPlanes.engine,
+      workers: dataPlanes.workers(),
     };
   };
   const metrics = createMetrics({
@@ -105,15 +104,19 @@ export async function startPrivateProxy(options: PrivateProxyOptions): Promise<P
     },
   }).catch(async (error: unknown) => {
     await control.close();
+    await dataPlanes.stop();
     throw error;
   });
-  log.info({ version: softwareVersion, admin: admin.addresses }, "private proxy has started");
+  const { engine, why } = dataPlanes;
+  const workers = dataPlanes.workers().length;
+  log.info({ version: softwareVersion, admin: admin.addresses, engine, why, workers }, "private proxy has started");
 
   async function end(): Promise<void> {
     if (state === "stopped") return;
     state = "stopped";
     await admin.close();
     await control.close();
+    await dataPlanes.stop();
     log.info({}, "private proxy has stopped");
   }
 

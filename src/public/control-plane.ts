@@ -10,6 +10,8 @@ import type { Offer } from "../mesh/messages.js";
 import type { MeshServerOptions } from "../mesh/server.js";
 import { maxUnansweredOffers } from "./balance.js";
 import { createGrants, type GrantStatement } from "./grants.js";
+import { createInForce } from "./in-force.js";
+import { createSlots } from "./loads.js";
 import type {
   ConnectionRecord,
   FromPublicDataPlane,
@@ -75,6 +77,8 @@ export function createPublicControlPlane(options: PublicControlPlaneOptions): Pu
   const drained = signal();
   const closed = signal();
   let outbox = new Map<string, Offer[]>();
+  const slots = createSlots();
+  const inForce = createInForce((mark) => port.post({ type: "mark", mark }));
   const rateLimitLines = tokenBuckets({ perSecond: 1, burst: 1, maxKeys: 1000 });
 
   const sessions = createSessions({
@@ -85,7 +89,13 @@ export function createPublicControlPlane(options: PublicControlPlaneOptions): Pu
         const { identity, hello, link } = session;
         port.post({
           type: "attached",
-          session: { session: session.id, identity: identity.text, name: hello.name, ip: ipOf(link.peer) },
+          session: {
+            session: session.id,
+            identity: identity.text,
+            name: hello.name,
+            ip: ipOf(link.peer),
+            slot: slots.take(session.id),
+          },
         });
         link.send({
           type: "welcome",
@@ -123,6 +133,7 @@ export function createPublicControlPlane(options: PublicControlPlaneOptions): Pu
       },
       detached(session, why, replaced) {
         port.post({ type: "sessionGone", session: session.id, splices: "keep" });
+        slots.free(session.id);
         if (replaced) keepForSuccessor(session);
         else apply(registry.drop(session.id));
         log.info({ ...who(session), why }, "private proxy detached");
@@ -158,6 +169,10 @@ export function createPublicControlPlane(options: PublicControlPlaneOptions): Pu
       port.post({ type: "withdrawn", session, announcementId, patterns });
     }
     if (change.accepted.length > 0) port.post({ type: "announced", names: change.accepted });
+    if (change.results.length > 0) inForce.tellAfter(change.accepted.length > 0, () => tellResults(change));
+  }
+
+  function tellResults(change: RegistryChange): void {
     for (const { session: id, announcementId, results } of change.results) {
       const session = sessions.get(id);
       if (session === undefined) continue;
@@ -203,6 +218,8 @@ export function createPublicControlPlane(options: PublicControlPlaneOptions): Pu
         return enqueue(message.offer);
       case "cancel":
         return cancel(message.session, message.token);
+      case "marked":
+        return inForce.reached(message.mark);
       case "ended":
         return logConnection(log, message.record);
       case "dialBackRefused":
@@ -211,6 +228,9 @@ export function createPublicControlPlane(options: PublicControlPlaneOptions): Pu
           { reason: message.reason, peer: message.peer },
           `dial-back refused: ${reason(message.reason).means}`,
         );
+      case "pass":
+        // Only between workers, and then it does not come as far as this.
+        return;
       case "starved":
         return log.warn({ listener: message.listener, detail: message.detail }, `accepting ${message.state}`);
       case "fault":
@@ -266,6 +286,7 @@ export function createPublicControlPlane(options: PublicControlPlaneOptions): Pu
       await closed.settled;
       drained.settle();
       sessions.close();
+      inForce.close();
       for (const timer of succession) clearTimeout(timer);
       for (const session of sessions.all()) session.link.end();
       port.close();

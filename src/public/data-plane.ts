@@ -2,22 +2,26 @@ import type { Address } from "../base/address.js";
 import { addressSet } from "../base/address-set.js";
 import type { Counters } from "../base/counters.js";
 import { type Deadline, monotonic, msLeft } from "../base/deadline.js";
-import { messageOf, ProxyError } from "../base/errors.js";
+import { ProxyError, stackOf } from "../base/errors.js";
 import { type HalfOpenSet, halfOpenSet } from "../base/half-open.js";
 import type { Port } from "../base/port.js";
 import type { ReasonCode } from "../base/reasons.js";
+import { tokenWorker } from "../rendezvous/token.js";
 import type { ClientHello } from "../tls-sni/index.js";
 import type { Endpoint, EndpointAddress, Splice } from "../transport/endpoint.js";
+import type { Exchange } from "../transport/epoll/boot.js";
 import type { Listener, Transport } from "../transport/transport.js";
 import { leastConnections } from "./balance.js";
 import { serveClient } from "./connection.js";
-import { receiveDialBack } from "./dial-back.js";
+import { receiveDialBack, receivePassedDialBack } from "./dial-back.js";
 import { addressText, createLiveConnections, type LiveConnection, type LiveConnections } from "./live-connections.js";
-import type { FromPublicDataPlane, PublicDataPlaneConfig, ToPublicDataPlane } from "./messages.js";
+import type { Loads } from "./loads.js";
+import type { FromPublicDataPlane, PassedAs, PublicDataPlaneConfig, ToPublicDataPlane } from "./messages.js";
 import { type Announcer, createNames, type Names } from "./names.js";
 import { createOffences, type Offences } from "./offences.js";
 import { type Claim, createParking, type ParkedClient } from "./parking.js";
 import type { PreambleRules } from "./preamble.js";
+import { createRelief } from "./relief.js";
 
 /** Unauthenticated dial-backs open at once: forty bytes each are awaited, so this bounds descriptors, not memory. */
 const maxHalfOpenDialBacks = 4096;
@@ -60,6 +64,11 @@ export interface PublicDataPlaneOptions {
   readonly rendezvousListen: readonly Address[];
   /** The first byte of this plane's tokens. */
   readonly worker: number;
+  readonly loads: Loads;
+  /** Where there are several workers: the others. */
+  readonly exchange?: Exchange | undefined;
+  /** It takes the place of a worker that ended a moment ago. */
+  readonly replaces?: boolean;
 }
 
 export interface PublicDataPlane {
@@ -72,17 +81,26 @@ export interface PublicDataPlane {
  * listens; throws `address_in_use` or `address_unavailable`, with nothing left open.
  */
 export async function startPublicDataPlane(options: PublicDataPlaneOptions): Promise<PublicDataPlane> {
-  const { transport, port, counters } = options;
+  const { transport, port, counters, loads, exchange } = options;
+  const workers = exchange?.workers ?? 1;
   let config = options.config;
   let preamble = preambleRules(config);
   const names = createNames({ now: monotonic });
-  const parking = createParking({ worker: options.worker, now: monotonic, alarm: transport.alarm });
-  const offences = createOffences({ now: monotonic });
-  const halfOpenHellos = halfOpenSet<Endpoint>(config.maxHalfOpenHellos);
-  const halfOpenDialBacks = halfOpenSet<Endpoint>(maxHalfOpenDialBacks);
+  const parking = createParking({
+    worker: options.worker,
+    now: monotonic,
+    alarm: transport.alarm,
+    loads,
+    replaces: options.replaces === true,
+  });
+  const offences = createOffences({ now: monotonic, workers });
+  const halfOpenHellos = halfOpenSet<Endpoint>(Math.ceil(config.maxHalfOpenHellos / workers));
+  const halfOpenDialBacks = halfOpenSet<Endpoint>(Math.ceil(maxHalfOpenDialBacks / workers));
   const dialBacks = new Set<Endpoint>();
-  let waiting = 0;
+  let closing = false;
+  const relief = exchange && createRelief({ ...exchange, loads, worker: options.worker });
   const connections = createLiveConnections({
+    loads,
     counters,
     now: monotonic,
     ended(record) {
@@ -105,11 +123,9 @@ export async function startPublicDataPlane(options: PublicDataPlaneOptions): Pro
     halfOpenDialBacks,
     offences,
     enterWaiting() {
-      if (waiting >= config.maxParked) throw new ProxyError("parking_full");
-      waiting++;
-      return () => {
-        waiting--;
-      };
+      if (loads.waiting >= config.maxParked) throw new ProxyError("parking_full");
+      loads.countWaiting(1);
+      return () => loads.countWaiting(-1);
     },
     hold(connection, serverName, until) {
       return new Promise((resolve) => {
@@ -123,11 +139,7 @@ export async function startPublicDataPlane(options: PublicDataPlaneOptions): Pro
         connection.whenGone(done);
       });
     },
-    choose: (announcers, tried) =>
-      leastConnections(announcers, tried, (session) => ({
-        spliced: connections.splicedTo(session),
-        unanswered: parking.waitingFor(session),
-      })),
+    choose: (announcers, tried) => leastConnections(announcers, tried, loads.of),
     park(connection, hello, announcer, deadline) {
       const { session } = announcer.session;
       const timeoutMs = msLeft(deadline);
@@ -156,9 +168,16 @@ export async function startPublicDataPlane(options: PublicDataPlaneOptions): Pro
         halfClosedTimeoutMs: config.halfClosedTimeoutMs,
         moved,
       }),
-    fault: (error) =>
-      port.post({ type: "fault", message: error instanceof Error ? (error.stack ?? error.message) : messageOf(error) }),
-    claim: (token, dialBack) => parking.claim(token, dialBack),
+    fault: (error) => port.post({ type: "fault", message: stackOf(error) }),
+    claim(token, dialBack) {
+      const holder = tokenWorker(token);
+      if (exchange === undefined || holder === options.worker) return parking.claim(token, dialBack);
+      if (holder >= workers) return { status: "refused", reason: "token_unknown" };
+      const given = give(dialBack, holder, { kind: "dialBack", token });
+      if (given === "given") return { status: "claimed" };
+      // A worker that is not there had clients, and honest private proxies come for them.
+      return { status: "refused", reason: given === "absent" ? "token_late" : "peer_reset" };
+    },
     dialBackRefused(reason, peer) {
       counters.refuse(reason);
       port.post({ type: "dialBackRefused", reason, peer });
@@ -169,8 +188,23 @@ export async function startPublicDataPlane(options: PublicDataPlaneOptions): Pro
     counters.add(direction === "ab" ? "bytesUp" : "bytesDown", bytes);
   }
 
+  /** Gives an endpoint to another worker. What is not given is the caller's, or closed where the peer has left. */
+  function give(endpoint: Endpoint, to: number, as: PassedAs): "given" | "absent" | "left" {
+    const given = exchange?.give(endpoint, to) ?? { status: "absent" };
+    if (given.status === "given") port.post({ type: "pass", to, passed: given.passed, as });
+    return given.status;
+  }
+
   function acceptClient(client: Endpoint): void {
-    if (connections.size >= config.maxConnections) connections.open(client).refuse("connections_full");
+    const elsewhere = relief?.();
+    const given = elsewhere === undefined ? "absent" : give(client, elsewhere, { kind: "client" });
+    if (given === "left") connections.open(client).refuse("client_left");
+    else if (given === "absent") takeClient(client);
+  }
+
+  function takeClient(client: Endpoint): void {
+    if (closing) connections.open(client).refuse("stopping");
+    else if (loads.live >= config.maxConnections) connections.open(client).refuse("connections_full");
     else void serveClient(client, plane);
   }
 
@@ -205,6 +239,7 @@ export async function startPublicDataPlane(options: PublicDataPlaneOptions): Pro
   }
 
   async function close(): Promise<void> {
+    closing = true;
     const closed = closeAll([...clientListeners, ...rendezvousListeners]);
     connections.cutAll();
     parking.close();
@@ -223,6 +258,7 @@ export async function startPublicDataPlane(options: PublicDataPlaneOptions): Pro
         return;
       case "attached":
         names.attached(message.session);
+        loads.attached(message.session.session, message.session.slot);
         offences.attached(message.session.session, message.session.ip);
         return;
       case "announced":
@@ -238,11 +274,22 @@ export async function startPublicDataPlane(options: PublicDataPlaneOptions): Pro
         names.sessionGone(message.session);
         offences.detached(message.session);
         parking.sessionGone(message.session);
+        loads.sessionGone(message.session);
         if (message.splices === "cut") connections.cutSession(message.session);
         return;
       case "declined":
         parking.decline(message);
         return;
+      case "mark":
+        port.post({ type: "marked", mark: message.mark });
+        return;
+      case "passed": {
+        const endpoint = exchange?.take(message.passed);
+        if (endpoint === undefined) return;
+        if (message.as.kind === "client") takeClient(endpoint);
+        else receivePassedDialBack(endpoint, message.as.token, plane);
+        return;
+      }
       case "drain":
         void closeAll(clientListeners);
         connections.whenEmpty(() => port.post({ type: "drained" }));

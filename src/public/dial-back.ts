@@ -6,16 +6,12 @@ import type { Endpoint } from "../transport/endpoint.js";
 import type { DialBackPlane } from "./data-plane.js";
 
 /**
- * The story of one dial-back: read the preface, give the connection to the client that waits under its token. Owns
- * `dialBack` until it is claimed. What is not right is closed without an answer and counted.
+ * The story of one dial-back: read the preface, give the connection to the client that waits under its token, or to the
+ * worker where it waits. Owns `dialBack` until it is claimed. What is not right is closed without an answer and counted.
  */
 export async function receiveDialBack(dialBack: Endpoint, plane: DialBackPlane): Promise<void> {
-  const ip = dialBack.remote.family === "unix" ? "unix" : dialBack.remote.address;
-  const refuse = (reason: ReasonCode) => {
-    dialBack.destroy();
-    plane.dialBackRefused(reason, ip);
-  };
-  if (!plane.offences.tolerates(ip)) return refuse("rendezvous_rate_limited");
+  const ip = ipOf(dialBack);
+  if (!plane.offences.tolerates(ip)) return refuse(dialBack, "rendezvous_rate_limited", plane);
   let crowdedOut = false;
   plane.halfOpenDialBacks.add(dialBack, () => {
     crowdedOut = true;
@@ -28,12 +24,28 @@ export async function receiveDialBack(dialBack: Endpoint, plane: DialBackPlane):
     const claim = plane.claim(preface.token, dialBack);
     if (claim.status === "refused") throw new ProxyError(claim.reason);
   } catch (error) {
-    const reason = crowdedOut ? "rendezvous_crowded" : codeOf(error);
-    if (offensive.has(reason)) plane.offences.note(ip);
-    refuse(reason);
+    refuse(dialBack, crowdedOut ? "rendezvous_crowded" : codeOf(error), plane);
   } finally {
     plane.halfOpenDialBacks.delete(dialBack);
   }
+}
+
+/** The rest of the story, of a dial-back whose preface another worker has read. */
+export function receivePassedDialBack(dialBack: Endpoint, token: Uint8Array, plane: DialBackPlane): void {
+  if (!plane.offences.tolerates(ipOf(dialBack))) return refuse(dialBack, "rendezvous_rate_limited", plane);
+  const claim = plane.claim(token, dialBack);
+  if (claim.status === "refused") refuse(dialBack, claim.reason, plane);
+}
+
+function refuse(dialBack: Endpoint, reason: ReasonCode, plane: DialBackPlane): void {
+  const ip = ipOf(dialBack);
+  if (offensive.has(reason)) plane.offences.note(ip);
+  dialBack.destroy();
+  plane.dialBackRefused(reason, ip);
+}
+
+function ipOf(dialBack: Endpoint): string {
+  return dialBack.remote.family === "unix" ? "unix" : dialBack.remote.address;
 }
 
 /** A late token is not among them: an honest private proxy must not be punished for a client that left. */

@@ -1,5 +1,5 @@
 /** How long a dead token is remembered, so that a dial-back that comes too late is not taken for an attack. */
-const lateMs = 60_000;
+export const lateMs = 60_000;
 const maxLate = 20_000;
 
 /** Digests of tokens that died lately: the newest 20,000 of the last minute. */

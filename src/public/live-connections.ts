@@ -3,6 +3,7 @@ import type { Counters } from "../base/counters.js";
 import { ProxyError } from "../base/errors.js";
 import type { ReasonCode } from "../base/reasons.js";
 import type { Endpoint, EndpointAddress, Splice, SpliceResult } from "../transport/endpoint.js";
+import type { Loads } from "./loads.js";
 import type { ConnectionRecord } from "./messages.js";
 import type { Announcer } from "./names.js";
 import { refusalBytes } from "./refusal.js";
@@ -44,6 +45,7 @@ interface Shared {
   readonly now: () => number;
   readonly ended: (record: ConnectionRecord) => void;
   readonly live: Set<Connection>;
+  readonly loads: Pick<Loads, "setLive" | "countSpliced"> | undefined;
   countSession(session: string, by: 1 | -1): void;
   emptied: (() => void) | undefined;
 }
@@ -52,7 +54,9 @@ export function createLiveConnections(options: {
   counters: Counters;
   now: () => number;
   ended: (record: ConnectionRecord) => void;
+  loads?: Pick<Loads, "setLive" | "countSpliced">;
 }): LiveConnections {
+  const { loads } = options;
   const perSession = new Map<string, number>();
   const prefix = randomBytes(4).toString("hex");
   let serial = 0;
@@ -60,10 +64,12 @@ export function createLiveConnections(options: {
   const shared: Shared = {
     ...options,
     live,
+    loads,
     countSession(session, by) {
       const count = (perSession.get(session) ?? 0) + by;
       if (count === 0) perSession.delete(session);
       else perSession.set(session, count);
+      loads?.countSpliced(session, by);
     },
     emptied: undefined,
   };
@@ -72,6 +78,7 @@ export function createLiveConnections(options: {
     open(client) {
       const connection = new Connection(shared, `${prefix}-${(serial++).toString(36)}`, client);
       live.add(connection);
+      loads?.setLive(live.size);
       options.counters.add("opened", 1);
       return connection;
     },
@@ -190,8 +197,9 @@ class Connection implements LiveConnection {
   #close(end: Pick<ConnectionRecord, "bytesUp" | "bytesDown" | "endedBy"> & Partial<ConnectionRecord>): void {
     if (!this.#open) return;
     this.#open = false;
-    const { live, counters, now, ended, emptied, countSession } = this.#shared;
+    const { live, loads, counters, now, ended, emptied, countSession } = this.#shared;
     live.delete(this);
+    loads?.setLive(live.size);
     const session = this.#announcer?.session;
     if (session !== undefined) countSession(session.session, -1);
     counters.add("closed", 1);

@@ -1,4 +1,5 @@
 import type { ReasonCode } from "../base/reasons.js";
+import type { PassedEndpoint } from "../transport/epoll/boot.js";
 
 /**
  * What control plane and data plane of a public proxy say to each other. Everything here survives a structured clone;
@@ -13,6 +14,8 @@ export interface SessionFacts {
   readonly name: string;
   /** IP address it attached from. */
   readonly ip: string;
+  /** Under which number its connections are counted over all workers; undefined when there are too many sessions for that. */
+  readonly slot: number | undefined;
 }
 
 /** A name, or several, that a session serves. Patterns are canonical and granted. */
@@ -58,10 +61,17 @@ export type ToPublicDataPlane =
   /** The session goes on, but takes no more offers: its names are free at once. */
   | { readonly type: "sessionLeaving"; readonly session: string }
   | { readonly type: "declined"; readonly session: string; readonly token: Uint8Array; readonly reason: ReasonCode }
+  /** To be answered with `marked` when all before it has been taken in. */
+  | { readonly type: "mark"; readonly mark: number }
+  /** A connection that came to another worker is yours from here on. */
+  | { readonly type: "passed"; readonly passed: PassedEndpoint; readonly as: PassedAs }
   /** Stop accepting clients; `drained` follows when the last connection has ended. */
   | { readonly type: "drain" }
   /** Cut everything; `closed` follows. */
   | { readonly type: "close" };
+
+/** What a connection is that one worker passes to another: a client of which nothing was read, or a dial-back and its token. */
+export type PassedAs = { readonly kind: "client" } | { readonly kind: "dialBack"; readonly token: Uint8Array };
 
 /** An offer for one session, to be sent over the mesh. */
 export interface OutgoingOffer {
@@ -96,6 +106,9 @@ export interface ConnectionRecord {
 export type FromPublicDataPlane =
   | { readonly type: "offer"; readonly offer: OutgoingOffer }
   | { readonly type: "cancel"; readonly session: string; readonly token: Uint8Array }
+  | { readonly type: "marked"; readonly mark: number }
+  /** A connection for another worker, whose it is already. */
+  | { readonly type: "pass"; readonly to: number; readonly passed: PassedEndpoint; readonly as: PassedAs }
   | { readonly type: "ended"; readonly record: ConnectionRecord }
   | { readonly type: "dialBackRefused"; readonly reason: ReasonCode; readonly peer: string }
   | {

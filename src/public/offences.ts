@@ -17,8 +17,14 @@ export interface Offences {
   detached(session: string): void;
 }
 
-export function createOffences(options: { now: Now }): Offences {
-  const budget = tokenBuckets({ perSecond, burst, maxKeys: maxAddresses, now: options.now });
+/** Among several workers the budget is shared out: an address comes to all of them. */
+export function createOffences({ now, workers = 1 }: { now: Now; workers?: number }): Offences {
+  const budget = tokenBuckets({
+    perSecond: perSecond / workers,
+    burst: Math.ceil(burst / workers),
+    maxKeys: maxAddresses,
+    now,
+  });
   const ipOf = new Map<string, string>();
   const attachedFrom = new Map<string, number>();
   return {

@@ -2,7 +2,8 @@ import type { ReasonCode } from "../base/reasons.js";
 import { createToken, tokenDigest } from "../rendezvous/token.js";
 import type { Endpoint } from "../transport/endpoint.js";
 import type { Alarm } from "../transport/transport.js";
-import { createLateTokens } from "./late-tokens.js";
+import { createLateTokens, lateMs } from "./late-tokens.js";
+import type { Loads } from "./loads.js";
 
 /** What became of one attempt to have a client fetched. */
 export type ParkOutcome =
@@ -39,8 +40,16 @@ export interface Parking {
 }
 
 /** Tokens are looked up by digest, so that the time a lookup takes tells nothing about them (and none is kept in clear). */
-export function createParking(options: { worker: number; now: () => number; alarm: Alarm }): Parking {
-  const { worker, now, alarm } = options;
+export function createParking(options: {
+  worker: number;
+  now: () => number;
+  alarm: Alarm;
+  loads?: Pick<Loads, "countUnanswered">;
+  /** It takes the place of one whose tokens nobody remembers: what is unknown in the first minute counts as late. */
+  replaces?: boolean;
+}): Parking {
+  const { worker, now, alarm, loads } = options;
+  const allLateUntil = options.replaces === true ? now() + lateMs : Number.NEGATIVE_INFINITY;
   const parked = new Map<string, ParkedClient & { readonly session: string; give(dialBack: Endpoint): void }>();
   const bySession = new Map<string, Set<ParkedClient>>();
   const late = createLateTokens(now);
@@ -59,6 +68,7 @@ export function createParking(options: { worker: number; now: () => number; alar
         const siblings = bySession.get(session);
         siblings?.delete(client);
         if (siblings?.size === 0) bySession.delete(session);
+        loads?.countUnanswered(session, -1);
         late.remember(digest);
         resolve(result);
       };
@@ -71,6 +81,7 @@ export function createParking(options: { worker: number; now: () => number; alar
         give: (dialBack: Endpoint) => settle({ status: "claimed", dialBack }),
       };
       parked.set(digest, client);
+      loads?.countUnanswered(session, 1);
       const siblings = bySession.get(session);
       if (siblings === undefined) bySession.set(session, new Set([client]));
       else siblings.add(client);
@@ -84,7 +95,8 @@ export function createParking(options: { worker: number; now: () => number; alar
         client.give(dialBack);
         return { status: "claimed" };
       }
-      return { status: "refused", reason: late.has(digest) ? "token_late" : "token_unknown" };
+      const isLate = late.has(digest) || now() < allLateUntil;
+      return { status: "refused", reason: isLate ? "token_late" : "token_unknown" };
     },
 
     decline({ session, token, reason }) {

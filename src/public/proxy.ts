@@ -6,15 +6,13 @@ import { formatAddress } from "../base/address.js";
 import { createCounters, readCounters } from "../base/counters.js";
 import { atMost } from "../base/deadline.js";
 import type { Log } from "../base/log.js";
-import { inThreadPorts } from "../base/port.js";
 import { softwareVersion } from "../base/version.js";
 import { startMeshServer } from "../mesh/server.js";
 import type { PublicSettings } from "../settings/types.js";
 import type { EndpointAddress } from "../transport/endpoint.js";
-import { createNodeTransport } from "../transport/node/transport.js";
 import { createPublicControlPlane } from "./control-plane.js";
-import { startPublicDataPlane } from "./data-plane.js";
-import type { FromPublicDataPlane, PublicDataPlaneConfig, ToPublicDataPlane } from "./messages.js";
+import type { PublicDataPlaneConfig } from "./messages.js";
+import { startDataPlanes } from "./start-data-planes.js";
 
 export interface PublicProxyOptions {
   readonly settings: PublicSettings;
@@ -23,6 +21,8 @@ export interface PublicProxyOptions {
   readonly reload?: () => Promise<CommandResult>;
   /** Tests: every message between the planes goes through a structured clone. */
   readonly cloneMessages?: boolean;
+  /** Tests: another entry for the workers of the epoll engine. */
+  readonly workerEntry?: URL;
 }
 
 /** A running public proxy. */
@@ -38,36 +38,31 @@ export interface PublicProxy {
   stop(): Promise<void>;
 }
 
-/** Joins the two planes, mesh and admin. Throws `address_in_use`, `address_unavailable`, `settings_invalid`; nothing stays open then. */
+/** Joins the two planes, mesh and admin. Throws `address_in_use`, `address_unavailable`, `engine_unavailable`, `settings_invalid`; nothing stays open then. */
 export async function startPublicProxy(options: PublicProxyOptions): Promise<PublicProxy> {
   const { log } = options;
   let { settings } = options;
-  const dataCounters = createCounters();
   const controlCounters = createCounters();
-  const counters = () => readCounters([dataCounters.buffer, controlCounters.buffer]);
-  const [controlPort, dataPort] = inThreadPorts<FromPublicDataPlane, ToPublicDataPlane>({
-    clone: options.cloneMessages === true,
-  });
   const undo: (() => Promise<void>)[] = [];
 
   try {
-    const dataPlane = await startPublicDataPlane({
-      transport: createNodeTransport(),
-      port: dataPort,
-      counters: dataCounters,
+    const dataPlanes = await startDataPlanes({
+      settings,
       config: { ...dataPlaneConfig(settings), grantedPatterns: settings.grants.flatMap((grant) => grant.names) },
-      clientListen: settings.tls.listen,
-      rendezvousListen: settings.rendezvous.listen,
-      worker: 0,
+      log,
+      cloneMessages: options.cloneMessages === true,
+      workerEntry: options.workerEntry,
     });
+    undo.push(() => dataPlanes.stop());
+    const counters = () => readCounters([...dataPlanes.counters, controlCounters.buffer]);
     const control = createPublicControlPlane({
       name: settings.name,
       version: softwareVersion,
       log,
-      port: controlPort,
+      port: dataPlanes.port,
       grants: settings.grants,
       config: dataPlaneConfig(settings),
-      rendezvousEndpoints: advertised(settings, dataPlane.rendezvousAddresses),
+      rendezvousEndpoints: advertised(settings, dataPlanes.rendezvousAddresses),
       pingIntervalMs: settings.mesh.keepalive.intervalMs,
       counters,
       refuse: (code) => controlCounters.refuse(code),
@@ -102,6 +97,8 @@ export async function startPublicProxy(options: PublicProxyOptions): Promise<Pub
         software: softwareVersion,
         startedAt: startedAt.toISOString(),
         listening,
+        engine: dataPlanes.engine,
+        workers: dataPlanes.workers(),
       };
     };
     const metrics = createMetrics({
@@ -122,12 +119,14 @@ export async function startPublicProxy(options: PublicProxyOptions): Promise<Pub
     undo.push(() => admin.close());
 
     const listening = {
-      tls: dataPlane.clientAddresses.map(addressText),
-      rendezvous: dataPlane.rendezvousAddresses.map(addressText),
+      tls: dataPlanes.clientAddresses.map(addressText),
+      rendezvous: dataPlanes.rendezvousAddresses.map(addressText),
       mesh: mesh.addresses,
       admin: admin.addresses,
     };
-    log.info({ listening, version: softwareVersion }, "public proxy is ready");
+    const { engine, why } = dataPlanes;
+    const workers = dataPlanes.workers().length;
+    log.info({ listening, version: softwareVersion, engine, why, workers }, "public proxy is ready");
 
     async function end(): Promise<void> {
       if (state === "stopped") return;
@@ -137,8 +136,8 @@ export async function startPublicProxy(options: PublicProxyOptions): Promise<Pub
     }
 
     return {
-      clientAddresses: dataPlane.clientAddresses,
-      rendezvousAddresses: dataPlane.rendezvousAddresses,
+      clientAddresses: dataPlanes.clientAddresses,
+      rendezvousAddresses: dataPlanes.rendezvousAddresses,
       meshAddresses: mesh.addresses,
       adminAddresses: admin.addresses,
       status,
@@ -159,7 +158,6 @@ export async function startPublicProxy(options: PublicProxyOptions): Promise<Pub
       },
     };
   } catch (error) {
-    if (undo.length === 0) dataPort.close();
     for (const step of undo.reverse()) await step();
     throw error;
   }

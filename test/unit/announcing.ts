@@ -20,7 +20,11 @@ export function pattern(text: string): Pattern {
 }
 
 export function announcer(session: string, alpn: readonly string[] = []): Announcer {
-  return { session: { session, identity: `dns:${session}`, name: session, ip: "192.0.2.1" }, announcementId: 1, alpn };
+  return {
+    session: { session, identity: `dns:${session}`, name: session, ip: "192.0.2.1", slot: undefined },
+    announcementId: 1,
+    alpn,
+  };
 }
 
 /** A clock that stands until it is moved, and the alarms that ring when it is. */

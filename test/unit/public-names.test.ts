@@ -17,7 +17,7 @@ function running(grantedPatterns: readonly string[] = ["*"]) {
 
 function attach(names: Names, ...sessions: string[]): void {
   for (const session of sessions) {
-    names.attached({ session, identity: `dns:${session}`, name: session, ip: "192.0.2.1" });
+    names.attached({ session, identity: `dns:${session}`, name: session, ip: "192.0.2.1", slot: undefined });
   }
 }
 

@@ -1,0 +1,100 @@
+import { closeOpen, createCounters, openNow } from "../base/counters.js";
+import type { Log } from "../base/log.js";
+import { inThreadPorts, type Port } from "../base/port.js";
+import type { PrivateSettings } from "../settings/types.js";
+import { chooseEngine } from "../transport/choose-engine.js";
+import { type WorkerStatus, workerCount } from "../transport/epoll/crew.js";
+import { startCrewPort } from "../transport/epoll/crew-port.js";
+import { createNodeTransport } from "../transport/node/transport.js";
+import { startPrivateDataPlane } from "./data-plane.js";
+import { createDeal } from "./deal.js";
+import type { FromPrivateDataPlane, IncomingOffer, PrivateDataPlaneConfig, ToPrivateDataPlane } from "./messages.js";
+import { createReplay } from "./replay.js";
+import type { PrivateWorkerRole } from "./worker.js";
+
+export interface DataPlanesOptions {
+  readonly settings: PrivateSettings;
+  readonly config: PrivateDataPlaneConfig;
+  readonly log: Log;
+  /** Tests: every message on one thread goes through a structured clone, as it does between threads. */
+  readonly cloneMessages: boolean;
+  /** Tests: another entry for the workers. */
+  readonly workerEntry: URL | undefined;
+}
+
+/** The data planes of a private proxy, however many there are and wherever they run. */
+export interface DataPlanes {
+  readonly engine: "epoll" | "node";
+  /** Why this one: for the log. */
+  readonly why: string;
+  /** For the control plane. */
+  readonly port: Port<FromPrivateDataPlane, ToPrivateDataPlane>;
+  readonly counters: readonly SharedArrayBuffer[];
+  /** Empty where there are no threads. */
+  workers(): readonly (WorkerStatus & { readonly live: number })[];
+  /** After the control plane has closed them, or has never had them. */
+  stop(): Promise<void>;
+}
+
+/**
+ * One data plane on this thread for the node engine, one in each worker for epoll. Throws `engine_unavailable`, with nothing
+ * left open.
+ */
+export async function startDataPlanes(options: DataPlanesOptions): Promise<DataPlanes> {
+  const { transport } = options.settings;
+  const { engine, why } = await chooseEngine(transport.engine);
+  const planes =
+    engine === "node" ? startOnThisThread(options) : await startWorkers(options, workerCount(transport.workers));
+  return { ...planes, engine, why };
+}
+
+type Started = Omit<DataPlanes, "engine" | "why">;
+
+function startOnThisThread({ config, cloneMessages }: DataPlanesOptions): Started {
+  const [port, dataPort] = inThreadPorts<FromPrivateDataPlane, ToPrivateDataPlane>({ clone: cloneMessages });
+  const counters = createCounters();
+  startPrivateDataPlane({ transport: createNodeTransport(), port: dataPort, counters, config });
+  return {
+    port,
+    counters: [counters.buffer],
+    workers: () => [],
+    stop: async () => dataPort.close(),
+  };
+}
+
+async function startWorkers(
+  { settings, config, log, workerEntry }: DataPlanesOptions,
+  workers: number,
+): Promise<Started> {
+  const counters = Array.from({ length: workers }, () => createCounters().buffer);
+  const replay = createReplay();
+  const deal = createDeal<IncomingOffer>();
+  const liveOf = (worker: number) => openNow(counters[worker]!);
+  const crew = await startCrewPort<FromPrivateDataPlane, ToPrivateDataPlane>({
+    entry: workerEntry ?? new URL("./worker.js", import.meta.url),
+    workers,
+    maxPipes: settings.transport.maxPipes,
+    listeners: Array.from({ length: workers }, () => []),
+    log,
+    role: (worker): PrivateWorkerRole => ({ config, counters: counters[worker]! }),
+    replay: replay.messages,
+    deliver(message, lines) {
+      replay.note(message);
+      if (message.type !== "offers") return lines.postAll(message);
+      const live = crew.status().map(({ worker, state }) => (state === "running" ? liveOf(worker) : undefined));
+      // Tokens as copies: they are views into a whole message of the mesh, all of which a clone would take along.
+      const copies = message.offers.map((offer) => ({ ...offer, token: new Uint8Array(offer.token) }));
+      const { dealt, left } = deal(copies, live);
+      for (const [worker, offers] of dealt) lines.post(worker, { ...message, offers });
+      const { session } = message;
+      for (const { token } of left) lines.answer({ type: "declined", session, token, reason: "verdict_refused" });
+    },
+    died: (worker) => closeOpen(counters[worker]!),
+  });
+  return {
+    port: crew.port,
+    counters,
+    workers: () => crew.status().map((status) => ({ ...status, live: liveOf(status.worker) })),
+    stop: crew.stop,
+  };
+}

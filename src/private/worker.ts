@@ -1,0 +1,24 @@
+import { createCounters } from "../base/counters.js";
+import { stackOf } from "../base/errors.js";
+import { bootWorker } from "../transport/epoll/boot.js";
+import { startPrivateDataPlane } from "./data-plane.js";
+import type { FromPrivateDataPlane, PrivateDataPlaneConfig, ToPrivateDataPlane } from "./messages.js";
+
+/** What a worker of a private proxy is given. */
+export interface PrivateWorkerRole {
+  readonly config: PrivateDataPlaneConfig;
+  readonly counters: SharedArrayBuffer;
+}
+
+// The entry of a worker's thread: one data plane of a private proxy.
+await bootWorker<PrivateWorkerRole, ToPrivateDataPlane, FromPrivateDataPlane>(
+  ({ role, transport, port, exchange }) =>
+    startPrivateDataPlane({
+      transport,
+      port,
+      counters: createCounters(role.counters),
+      config: role.config,
+      workers: exchange.workers,
+    }),
+  (port, error) => port.post({ type: "fault", message: stackOf(error) }),
+);

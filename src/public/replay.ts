@@ -1,0 +1,78 @@
+import type { AnnouncedNames, SessionFacts, ToPublicDataPlane } from "./messages.js";
+
+interface KnownSession {
+  readonly facts: SessionFacts;
+  leaving: boolean;
+  /** By announcement. */
+  readonly announced: Map<number, { readonly alpn: readonly string[]; readonly patterns: Set<string> }>;
+}
+
+/** What the control plane has told its data planes so far, for one that starts later. */
+export interface Replay {
+  note(message: ToPublicDataPlane): void;
+  /** As few messages as say the same. */
+  messages(): ToPublicDataPlane[];
+}
+
+export function createReplay(): Replay {
+  let configure: ToPublicDataPlane | undefined;
+  const sessions = new Map<string, KnownSession>();
+
+  function noteNames({ session, announcementId, patterns, alpn }: AnnouncedNames): void {
+    const announced = sessions.get(session)?.announced;
+    if (announced === undefined) return;
+    const known = announced.get(announcementId) ?? { alpn, patterns: new Set() };
+    announced.set(announcementId, known);
+    for (const pattern of patterns) known.patterns.add(pattern);
+  }
+
+  return {
+    note(message) {
+      switch (message.type) {
+        case "configure":
+          configure = message;
+          return;
+        case "attached":
+          sessions.set(message.session.session, { facts: message.session, leaving: false, announced: new Map() });
+          return;
+        case "announced":
+          for (const names of message.names) noteNames(names);
+          return;
+        case "withdrawn": {
+          const announced = sessions.get(message.session)?.announced;
+          const known = announced?.get(message.announcementId);
+          for (const pattern of message.patterns) known?.patterns.delete(pattern);
+          if (known?.patterns.size === 0) announced?.delete(message.announcementId);
+          return;
+        }
+        case "sessionLeaving": {
+          const known = sessions.get(message.session);
+          if (known === undefined) return;
+          known.leaving = true;
+          known.announced.clear();
+          return;
+        }
+        case "sessionGone":
+          sessions.delete(message.session);
+          return;
+        default:
+          // About one connection, or about the end.
+          return;
+      }
+    },
+
+    messages() {
+      const messages: ToPublicDataPlane[] = configure === undefined ? [] : [configure];
+      const names: AnnouncedNames[] = [];
+      for (const { facts, leaving, announced } of sessions.values()) {
+        messages.push({ type: "attached", session: facts });
+        if (leaving) messages.push({ type: "sessionLeaving", session: facts.session });
+        for (const [announcementId, { alpn, patterns }] of announced) {
+          names.push({ session: facts.session, announcementId, patterns: [...patterns], alpn });
+        }
+      }
+      if (names.length > 0) messages.push({ type: "announced", names });
+      return messages;
+    },
+  };
+}

@@ -1,0 +1,126 @@
+import { closeOpen, createCounters } from "../base/counters.js";
+import type { Log } from "../base/log.js";
+import { inThreadPorts, type Port } from "../base/port.js";
+import { tokenWorker } from "../rendezvous/token.js";
+import type { PublicSettings } from "../settings/types.js";
+import { chooseEngine } from "../transport/choose-engine.js";
+import type { EndpointAddress } from "../transport/endpoint.js";
+import { type WorkerStatus, workerCount } from "../transport/epoll/crew.js";
+import { startCrewPort } from "../transport/epoll/crew-port.js";
+import { bindForWorkers } from "../transport/epoll/worker-listeners.js";
+import { createNodeTransport } from "../transport/node/transport.js";
+import { startPublicDataPlane } from "./data-plane.js";
+import { clearLoads, createLoadBoard, createLoads, readLive } from "./loads.js";
+import type { FromPublicDataPlane, PublicDataPlaneConfig, ToPublicDataPlane } from "./messages.js";
+import { createReplay } from "./replay.js";
+import type { PublicWorkerRole } from "./worker.js";
+
+export interface DataPlanesOptions {
+  readonly settings: PublicSettings;
+  readonly config: PublicDataPlaneConfig;
+  readonly log: Log;
+  /** Tests: every message on one thread goes through a structured clone, as it does between threads. */
+  readonly cloneMessages: boolean;
+  /** Tests: another entry for the workers. */
+  readonly workerEntry: URL | undefined;
+}
+
+/** The data planes of a public proxy, however many there are and wherever they run. */
+export interface DataPlanes {
+  readonly engine: "epoll" | "node";
+  /** Why this one: for the log. */
+  readonly why: string;
+  /** For the control plane. */
+  readonly port: Port<FromPublicDataPlane, ToPublicDataPlane>;
+  readonly counters: readonly SharedArrayBuffer[];
+  readonly clientAddresses: readonly EndpointAddress[];
+  readonly rendezvousAddresses: readonly EndpointAddress[];
+  /** Empty where there are no threads. */
+  workers(): readonly (WorkerStatus & { readonly live: number })[];
+  /** After the control plane has closed them, or has never had them. */
+  stop(): Promise<void>;
+}
+
+/**
+ * One data plane on this thread for the node engine, one in each worker for epoll. Resolves when they listen; throws
+ * `address_in_use`, `address_unavailable` or `engine_unavailable`, with nothing left open.
+ */
+export async function startDataPlanes(options: DataPlanesOptions): Promise<DataPlanes> {
+  const { transport } = options.settings;
+  const { engine, why } = await chooseEngine(transport.engine);
+  const planes =
+    engine === "node" ? await startOnThisThread(options) : await startWorkers(options, workerCount(transport.workers));
+  return { ...planes, engine, why };
+}
+
+type Started = Omit<DataPlanes, "engine" | "why">;
+
+async function startOnThisThread({ settings, config, cloneMessages }: DataPlanesOptions): Promise<Started> {
+  const [port, dataPort] = inThreadPorts<FromPublicDataPlane, ToPublicDataPlane>({ clone: cloneMessages });
+  const counters = createCounters();
+  const { clientAddresses, rendezvousAddresses } = await startPublicDataPlane({
+    transport: createNodeTransport(),
+    port: dataPort,
+    counters,
+    config,
+    clientListen: settings.tls.listen,
+    rendezvousListen: settings.rendezvous.listen,
+    worker: 0,
+    loads: createLoads(createLoadBoard(1), 0),
+  });
+  return {
+    port,
+    counters: [counters.buffer],
+    clientAddresses,
+    rendezvousAddresses,
+    workers: () => [],
+    stop: async () => dataPort.close(),
+  };
+}
+
+async function startWorkers(options: DataPlanesOptions, workers: number): Promise<Started> {
+  const { settings, log } = options;
+  const board = createLoadBoard(workers);
+  const counters = Array.from({ length: workers }, () => createCounters().buffer);
+  const replay = createReplay();
+  const listeners = await bindForWorkers(workers, {
+    rendezvous: settings.rendezvous.listen,
+    clients: settings.tls.listen,
+  });
+  const crew = await startCrewPort<FromPublicDataPlane, ToPublicDataPlane>({
+    entry: options.workerEntry ?? new URL("./worker.js", import.meta.url),
+    workers,
+    maxPipes: settings.transport.maxPipes,
+    listeners: listeners.byWorker,
+    log,
+    role: (worker): PublicWorkerRole => ({ config: options.config, counters: counters[worker]!, board }),
+    replay: replay.messages,
+    deliver(message, lines) {
+      replay.note(message);
+      // Only the worker that made a token knows it.
+      if (message.type === "declined") lines.post(tokenWorker(message.token), message);
+      else lines.postAll(message);
+    },
+    intercept(message, lines) {
+      if (message.type !== "pass") return false;
+      const { to, passed, as } = message;
+      lines.pass(to, passed.owner, { type: "passed", passed, as });
+      return true;
+    },
+    died(worker) {
+      clearLoads(board, worker);
+      closeOpen(counters[worker]!);
+    },
+  });
+  return {
+    port: crew.port,
+    counters,
+    clientAddresses: listeners.bound("clients"),
+    rendezvousAddresses: listeners.bound("rendezvous"),
+    workers() {
+      const live = readLive(board);
+      return crew.status().map((status) => ({ ...status, live: live[status.worker]! }));
+    },
+    stop: crew.stop,
+  };
+}

@@ -1,0 +1,32 @@
+import { createCounters } from "../base/counters.js";
+import { stackOf } from "../base/errors.js";
+import { bootWorker } from "../transport/epoll/boot.js";
+import { startPublicDataPlane } from "./data-plane.js";
+import { createLoads } from "./loads.js";
+import type { FromPublicDataPlane, PublicDataPlaneConfig, ToPublicDataPlane } from "./messages.js";
+
+/** What a worker of a public proxy is given. Its listening sockets are for `clients` or for `rendezvous`. */
+export interface PublicWorkerRole {
+  readonly config: PublicDataPlaneConfig;
+  readonly counters: SharedArrayBuffer;
+  readonly board: SharedArrayBuffer;
+}
+
+// The entry of a worker's thread: one data plane of a public proxy.
+await bootWorker<PublicWorkerRole, ToPublicDataPlane, FromPublicDataPlane>(
+  async ({ worker, replaces, role, transport, port, exchange, listening }) => {
+    await startPublicDataPlane({
+      transport,
+      port,
+      worker,
+      replaces,
+      counters: createCounters(role.counters),
+      loads: createLoads(role.board, worker),
+      config: role.config,
+      clientListen: listening("clients"),
+      rendezvousListen: listening("rendezvous"),
+      exchange: exchange.workers > 1 ? exchange : undefined,
+    });
+  },
+  (port, error) => port.post({ type: "fault", message: stackOf(error) }),
+);
