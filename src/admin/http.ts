@@ -16,7 +16,7 @@ export function boundedHttpServer(
   respond: (request: IncomingMessage, response: ServerResponse) => void,
   { idleMs = requestTimeoutMs } = {},
 ): Server {
-  const connections = halfOpenSet<Socket>(maxConnections);
+  const connections = halfOpenSet(maxConnections);
   const server = createServer(
     {
       requestTimeout: idleMs,
@@ -39,8 +39,10 @@ export function boundedHttpServer(
   // Also for a peer that does not read its answer.
   server.setTimeout(idleMs);
   server.on("connection", (socket: Socket) => {
-    connections.add(socket, () => socket.destroy());
-    socket.once("close", () => connections.delete(socket));
+    socket.once(
+      "close",
+      connections.enter(() => socket.destroy()),
+    );
   });
   return server;
 }

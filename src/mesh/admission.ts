@@ -54,7 +54,7 @@ export function createMeshAdmission(options: MeshAdmissionOptions): MeshAdmissio
   const servers: Server[] = [];
   const closing: Promise<void>[] = [];
   const rate = tokenBuckets({ perSecond: handshakesPerSecond, burst: handshakeBurst, maxKeys: maxTrackedAddresses });
-  const handshaking = halfOpenSet<Handshake>(maxHandshakes);
+  const handshaking = halfOpenSet(maxHandshakes);
   // By connection (both addresses), which the TLS socket shows as well as the raw one beneath it.
   const underWay = new Map<string, Handshake>();
   const unixSockets = new Set<Socket>();
@@ -113,12 +113,12 @@ export function createMeshAdmission(options: MeshAdmissionOptions): MeshAdmissio
       done() {
         if (underWay.get(connection) === handshake) underWay.delete(connection);
         clearTimeout(timer);
-        handshaking.delete(handshake);
+        leaveHalfOpen();
       },
     };
     const timer = setTimeout(() => handshake.end("mesh_handshake_timeout"), handshakeTimeoutMs);
     underWay.set(connection, handshake);
-    handshaking.add(handshake, () => handshake.end("mesh_crowded"));
+    const leaveHalfOpen = handshaking.enter(() => handshake.end("mesh_crowded"));
     socket.once("close", () => handshake.refuse("mesh_handshake_failed", "the peer left during the handshake"));
     socket.setNoDelay(true);
     tls.emit("connection", socket);

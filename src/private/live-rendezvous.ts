@@ -1,6 +1,7 @@
 import type { Counters } from "../base/counters.js";
 import { codeOf, messageOf, ProxyError } from "../base/errors.js";
 import type { ReasonCode } from "../base/reasons.js";
+import { createRoster, type Roster, type RosterMember } from "../base/roster.js";
 import type { Splice, SpliceEnd } from "../transport/endpoint.js";
 import type { IncomingOffer, RendezvousRecord } from "./messages.js";
 
@@ -49,7 +50,7 @@ interface Shared {
   readonly ended: (record: RendezvousRecord) => void;
   /** The offer was not answered by a dial-back that carried a verdict: the public proxy is to be told on the mesh. */
   readonly declined: (session: string, token: Uint8Array, reason: ReasonCode) => void;
-  readonly live: Set<Rendezvous>;
+  readonly live: Roster<Rendezvous>;
   readonly byToken: Map<string, Rendezvous>;
   countUnanswered(session: string, by: 1 | -1): void;
   emptied: (() => void) | undefined;
@@ -59,7 +60,7 @@ export function createLiveRendezvous(
   options: Pick<Shared, "counters" | "now" | "ended" | "declined">,
 ): LiveRendezvousTable {
   const unanswered = new Map<string, number>();
-  const live = new Set<Rendezvous>();
+  const live = createRoster<Rendezvous>();
   const byToken = new Map<string, Rendezvous>();
   const shared: Shared = {
     ...options,
@@ -85,7 +86,7 @@ export function createLiveRendezvous(
     cancel: (token) => byToken.get(keyOf(token))?.abandon(),
     unanswered: (session) => unanswered.get(session) ?? 0,
     cutAll() {
-      for (const rendezvous of [...live]) rendezvous.cut();
+      for (const rendezvous of live.all()) rendezvous.cut();
     },
     whenEmpty(callback) {
       shared.emptied = callback;
@@ -99,7 +100,8 @@ function keyOf(token: Uint8Array): string {
 }
 
 /** A class, and not closures, because there are thousands at once: once it is spliced it holds little. */
-class Rendezvous implements LiveRendezvous {
+class Rendezvous implements LiveRendezvous, RosterMember {
+  rosterPlace = -1;
   readonly session: string;
   target: string | undefined;
   readonly #shared: Shared;
@@ -203,6 +205,8 @@ class Rendezvous implements LiveRendezvous {
       ms: Math.round(now() - this.#openedAt),
       ...end,
     });
+    // What is over holds nothing: whoever still knows of it must not keep the rest.
+    this.#splice = undefined;
     if (live.size === 0) emptied?.();
   }
 }

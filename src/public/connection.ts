@@ -38,7 +38,7 @@ async function readHello(connection: LiveConnection, plane: ClientPlane): Promis
   const { client } = connection;
   const deadline = deadlineIn(helloTimeoutMs, "hello_timeout");
   const reader = createHelloReader({ maxHelloBytes });
-  plane.halfOpenHellos.add(client, () => connection.refuse("hello_crowded_out"));
+  const leaveHalfOpen = plane.halfOpenHellos.enter(() => connection.refuse("hello_crowded_out"));
   try {
     await readPreamble(connection, deadline, plane.preamble);
     for (;;) {
@@ -49,7 +49,7 @@ async function readHello(connection: LiveConnection, plane: ClientPlane): Promis
       if (result.status === "reject") throw new ProxyError(result.reason);
     }
   } finally {
-    plane.halfOpenHellos.delete(client);
+    leaveHalfOpen();
   }
 }
 

@@ -6,6 +6,7 @@ import { ProxyError, stackOf } from "../base/errors.js";
 import { type HalfOpenSet, halfOpenSet } from "../base/half-open.js";
 import type { Port } from "../base/port.js";
 import type { ReasonCode } from "../base/reasons.js";
+import { createRoster, type RosterMember } from "../base/roster.js";
 import { tokenWorker } from "../rendezvous/token.js";
 import type { ClientHello } from "../tls-sni/index.js";
 import type { Endpoint, EndpointAddress, Splice } from "../transport/endpoint.js";
@@ -32,7 +33,7 @@ export interface ClientPlane {
   readonly preamble: PreambleRules;
   readonly names: Names;
   readonly connections: LiveConnections;
-  readonly halfOpenHellos: HalfOpenSet<Endpoint>;
+  readonly halfOpenHellos: HalfOpenSet;
   /** Counts a client among the waiting ones; returns the way out. Throws `parking_full`. */
   enterWaiting(): () => void;
   /** Resolves when a matching announcement came, `until` (monotonic ms) is reached, or the client is gone. */
@@ -46,11 +47,15 @@ export interface ClientPlane {
   fault(error: unknown): void;
 }
 
+interface UnclaimedDialBack extends RosterMember {
+  readonly dialBack: Endpoint;
+}
+
 /** What the story of a dial-back needs. */
 export interface DialBackPlane {
   readonly config: PublicDataPlaneConfig;
   readonly offences: Offences;
-  readonly halfOpenDialBacks: HalfOpenSet<Endpoint>;
+  readonly halfOpenDialBacks: HalfOpenSet;
   claim(token: Uint8Array, dialBack: Endpoint): Claim;
   dialBackRefused(reason: ReasonCode, ip: string): void;
 }
@@ -94,9 +99,9 @@ export async function startPublicDataPlane(options: PublicDataPlaneOptions): Pro
     replaces: options.replaces === true,
   });
   const offences = createOffences({ now: monotonic, workers });
-  const halfOpenHellos = halfOpenSet<Endpoint>(Math.ceil(config.maxHalfOpenHellos / workers));
-  const halfOpenDialBacks = halfOpenSet<Endpoint>(Math.ceil(maxHalfOpenDialBacks / workers));
-  const dialBacks = new Set<Endpoint>();
+  const halfOpenHellos = halfOpenSet(Math.ceil(config.maxHalfOpenHellos / workers));
+  const halfOpenDialBacks = halfOpenSet(Math.ceil(maxHalfOpenDialBacks / workers));
+  const dialBacks = createRoster<UnclaimedDialBack>();
   let closing = false;
   const relief = exchange && createRelief({ ...exchange, loads, worker: options.worker });
   const connections = createLiveConnections({
@@ -210,8 +215,9 @@ export async function startPublicDataPlane(options: PublicDataPlaneOptions): Pro
 
   function acceptDialBack(dialBack: Endpoint): void {
     // Known until it is claimed or refused, so that closing the plane leaves none behind.
-    dialBacks.add(dialBack);
-    void receiveDialBack(dialBack, plane).finally(() => dialBacks.delete(dialBack));
+    const unclaimed = { dialBack };
+    dialBacks.add(unclaimed);
+    void receiveDialBack(dialBack, plane).finally(() => dialBacks.delete(unclaimed));
   }
 
   const clientListeners: Listener[] = [];
@@ -243,7 +249,7 @@ export async function startPublicDataPlane(options: PublicDataPlaneOptions): Pro
     const closed = closeAll([...clientListeners, ...rendezvousListeners]);
     connections.cutAll();
     parking.close();
-    for (const dialBack of dialBacks) dialBack.destroy();
+    for (const { dialBack } of dialBacks.all()) dialBack.destroy();
     await Promise.all([closed, new Promise<void>((resolve) => connections.whenEmpty(resolve))]);
     port.post({ type: "closed" });
   }

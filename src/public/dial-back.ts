@@ -13,7 +13,7 @@ export async function receiveDialBack(dialBack: Endpoint, plane: DialBackPlane):
   const ip = ipOf(dialBack);
   if (!plane.offences.tolerates(ip)) return refuse(dialBack, "rendezvous_rate_limited", plane);
   let crowdedOut = false;
-  plane.halfOpenDialBacks.add(dialBack, () => {
+  const leaveHalfOpen = plane.halfOpenDialBacks.enter(() => {
     crowdedOut = true;
     dialBack.destroy();
   });
@@ -26,7 +26,7 @@ export async function receiveDialBack(dialBack: Endpoint, plane: DialBackPlane):
   } catch (error) {
     refuse(dialBack, crowdedOut ? "rendezvous_crowded" : codeOf(error), plane);
   } finally {
-    plane.halfOpenDialBacks.delete(dialBack);
+    leaveHalfOpen();
   }
 }
 

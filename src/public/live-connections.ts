@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import type { Counters } from "../base/counters.js";
 import { ProxyError } from "../base/errors.js";
 import type { ReasonCode } from "../base/reasons.js";
+import { createRoster, type Roster, type RosterMember } from "../base/roster.js";
 import type { Endpoint, EndpointAddress, Splice, SpliceResult } from "../transport/endpoint.js";
 import type { Loads } from "./loads.js";
 import type { ConnectionRecord } from "./messages.js";
@@ -44,7 +45,7 @@ interface Shared {
   readonly counters: Counters;
   readonly now: () => number;
   readonly ended: (record: ConnectionRecord) => void;
-  readonly live: Set<Connection>;
+  readonly live: Roster<Connection>;
   readonly loads: Pick<Loads, "setLive" | "countSpliced"> | undefined;
   countSession(session: string, by: 1 | -1): void;
   emptied: (() => void) | undefined;
@@ -60,7 +61,7 @@ export function createLiveConnections(options: {
   const perSession = new Map<string, number>();
   const prefix = randomBytes(4).toString("hex");
   let serial = 0;
-  const live = new Set<Connection>();
+  const live = createRoster<Connection>();
   const shared: Shared = {
     ...options,
     live,
@@ -87,10 +88,10 @@ export function createLiveConnections(options: {
     },
     splicedTo: (session) => perSession.get(session) ?? 0,
     cutSession(session) {
-      for (const connection of [...live]) if (connection.session === session) connection.cut();
+      for (const connection of live.all()) if (connection.session === session) connection.cut();
     },
     cutAll() {
-      for (const connection of [...live]) connection.cut();
+      for (const connection of live.all()) connection.cut();
     },
     whenEmpty(callback) {
       shared.emptied = callback;
@@ -100,7 +101,8 @@ export function createLiveConnections(options: {
 }
 
 /** A class, and not closures, because there are thousands at once: once it is spliced it holds little. */
-class Connection implements LiveConnection {
+class Connection implements LiveConnection, RosterMember {
+  rosterPlace = -1;
   readonly id: string;
   serverName: string | undefined;
   readonly #shared: Shared;
@@ -213,6 +215,10 @@ class Connection implements LiveConnection {
       ...end,
       ms: Math.round(now() - this.#openedAt),
     });
+    // What is over holds nothing: whoever still knows of it must not keep the rest.
+    this.#splice = undefined;
+    this.#announcer = undefined;
+    this.#client = undefined;
     if (live.size === 0) emptied?.();
   }
 }

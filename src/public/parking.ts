@@ -39,6 +39,13 @@ export interface Parking {
   close(): void;
 }
 
+/** What is known of a parked client under its token's digest. */
+interface Waiting {
+  readonly session: string;
+  resolve: ((outcome: ParkOutcome) => void) | undefined;
+  cancelAlarm: (() => void) | undefined;
+}
+
 /** Tokens are looked up by digest, so that the time a lookup takes tells nothing about them (and none is kept in clear). */
 export function createParking(options: {
   worker: number;
@@ -50,49 +57,49 @@ export function createParking(options: {
 }): Parking {
   const { worker, now, alarm, loads } = options;
   const allLateUntil = options.replaces === true ? now() + lateMs : Number.NEGATIVE_INFINITY;
-  const parked = new Map<string, ParkedClient & { readonly session: string; give(dialBack: Endpoint): void }>();
-  const bySession = new Map<string, Set<ParkedClient>>();
+  const parked = new Map<string, Waiting>();
+  const waitingFor = new Map<string, number>();
   const late = createLateTokens(now);
+
+  function countWaiting(session: string, by: 1 | -1): void {
+    const count = (waitingFor.get(session) ?? 0) + by;
+    if (count === 0) waitingFor.delete(session);
+    else waitingFor.set(session, count);
+    loads?.countUnanswered(session, by);
+  }
+
+  function settle(digest: string, outcome: ParkOutcome): void {
+    const waiting = parked.get(digest);
+    if (waiting === undefined) return;
+    parked.delete(digest);
+    const { resolve, cancelAlarm } = waiting;
+    // Whoever still holds the entry, a table that has grown old say, must not keep a client by it.
+    waiting.resolve = undefined;
+    waiting.cancelAlarm = undefined;
+    cancelAlarm?.();
+    countWaiting(waiting.session, -1);
+    late.remember(digest);
+    resolve?.(outcome);
+  }
 
   return {
     park({ session, timeoutMs }) {
       const token = createToken(worker);
       const digest = tokenDigest(token);
-      let resolve!: (outcome: ParkOutcome) => void;
-      const outcome = new Promise<ParkOutcome>((done) => {
-        resolve = done;
+      const waiting: Waiting = { session, resolve: undefined, cancelAlarm: undefined };
+      const outcome = new Promise<ParkOutcome>((resolve) => {
+        waiting.resolve = resolve;
       });
-      const settle = (result: ParkOutcome) => {
-        if (!parked.delete(digest)) return;
-        cancelAlarm();
-        const siblings = bySession.get(session);
-        siblings?.delete(client);
-        if (siblings?.size === 0) bySession.delete(session);
-        loads?.countUnanswered(session, -1);
-        late.remember(digest);
-        resolve(result);
-      };
-      const cancelAlarm = alarm(now() + timeoutMs, () => settle({ status: "timedOut" }));
-      const client = {
-        token,
-        session,
-        outcome,
-        settle,
-        give: (dialBack: Endpoint) => settle({ status: "claimed", dialBack }),
-      };
-      parked.set(digest, client);
-      loads?.countUnanswered(session, 1);
-      const siblings = bySession.get(session);
-      if (siblings === undefined) bySession.set(session, new Set([client]));
-      else siblings.add(client);
-      return client;
+      waiting.cancelAlarm = alarm(now() + timeoutMs, () => settle(digest, { status: "timedOut" }));
+      parked.set(digest, waiting);
+      countWaiting(session, 1);
+      return { token, outcome, settle: (early) => settle(digest, early) };
     },
 
     claim(token, dialBack) {
       const digest = tokenDigest(token);
-      const client = parked.get(digest);
-      if (client !== undefined) {
-        client.give(dialBack);
+      if (parked.has(digest)) {
+        settle(digest, { status: "claimed", dialBack });
         return { status: "claimed" };
       }
       const isLate = late.has(digest) || now() < allLateUntil;
@@ -100,22 +107,25 @@ export function createParking(options: {
     },
 
     decline({ session, token, reason }) {
-      const client = parked.get(tokenDigest(token));
-      if (client?.session === session) client.settle({ status: "declined", reason });
+      const digest = tokenDigest(token);
+      if (parked.get(digest)?.session === session) settle(digest, { status: "declined", reason });
     },
 
     sessionGone(session) {
-      for (const client of [...(bySession.get(session) ?? [])]) client.settle({ status: "sessionGone" });
+      if (!waitingFor.has(session)) return;
+      for (const [digest, waiting] of [...parked]) {
+        if (waiting.session === session) settle(digest, { status: "sessionGone" });
+      }
     },
 
-    waitingFor: (session) => bySession.get(session)?.size ?? 0,
+    waitingFor: (session) => waitingFor.get(session) ?? 0,
 
     get size() {
       return parked.size;
     },
 
     close() {
-      for (const client of [...parked.values()]) client.settle({ status: "abandoned" });
+      for (const digest of [...parked.keys()]) settle(digest, { status: "abandoned" });
       late.clear();
     },
   };

@@ -79,25 +79,26 @@ test("buckets are kept for the keys touched last, and no more", (t) => {
 
 test("when there is no room the oldest gives way, and who has left takes none", (t) => {
   const given: string[] = [];
-  const set = halfOpenSet<string>(2);
-  const add = (item: string) => set.add(item, () => given.push(item));
-  add("a");
-  add("b");
-  set.delete("a");
+  const set = halfOpenSet(2);
+  const add = (item: string) => set.enter(() => given.push(item));
+  const leaveA = add("a");
+  const leaveB = add("b");
+  leaveA();
+  leaveA();
   add("c");
   t.deepEqual(given, []);
   add("d");
   t.deepEqual(given, ["b"]);
-  set.delete("b");
+  leaveB();
   t.is(set.size, 2);
   add("e");
   t.deepEqual(given, ["b", "c"]);
 });
 
 test("who is given up may leave the set by itself meanwhile", (t) => {
-  const set = halfOpenSet<string>(1);
-  set.add("a", () => set.delete("a"));
-  set.add("b", () => {});
+  const set = halfOpenSet(1);
+  const leave: () => void = set.enter(() => leave());
+  set.enter(() => {});
   t.is(set.size, 1);
 });
 

@@ -69,8 +69,9 @@ export function startThread<In, Out>(options: {
     workerData: data,
     transferList: [port2],
     name: `data-plane-${data.worker}`,
-    // Says what the text of `--eval` is; Node refuses it for a file.
-    execArgv: process.execArgv.filter((option) => !option.startsWith("--input-type")),
+    // A thread has the options of its process, V8's too, unless some are named: and then none of V8's may be. Of a text
+    // (`--eval`) it must not have the one that says what the text is.
+    ...(process.execArgv.some((option) => option.startsWith("--input-type")) ? { execArgv: [] } : {}),
   });
   let error: Error | undefined;
   worker.on("error", (thrown: unknown) => {
