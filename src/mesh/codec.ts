@@ -1,4 +1,5 @@
 import { ProxyError } from "../base/errors.js";
+import type { EncodedMessage } from "./definition.js";
 import type { Decline__Output } from "./generated/rendezvous/v1/Decline.js";
 import type { FromPrivate__Output, FromPrivate as WireFromPrivate } from "./generated/rendezvous/v1/FromPrivate.js";
 import type { FromPublic__Output, FromPublic as WireFromPublic } from "./generated/rendezvous/v1/FromPublic.js";
@@ -108,7 +109,7 @@ export function decodeFromPrivate(wire: FromPrivate__Output): FromPrivate | unde
   return undefined;
 }
 
-export function encodeFromPublic(message: FromPublic): WireFromPublic {
+export function encodeFromPublic(message: FromPublic): WireFromPublic | EncodedMessage {
   switch (message.type) {
     case "welcome": {
       const { welcome } = message;
@@ -140,6 +141,8 @@ export function encodeFromPublic(message: FromPublic): WireFromPublic {
           })),
         },
       };
+    case "encoded":
+      return { encoded: message.bytes };
     case "cancelOffer":
       return { cancelOffer: { token: message.token } };
     case "ping":

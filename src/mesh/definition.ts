@@ -11,6 +11,27 @@ const definition = loadSync(protoPath, { longs: String, enums: String, oneofs: t
 
 export const { Mesh } = (loadPackageDefinition(definition) as unknown as ProtoGrpcType).rendezvous.v1;
 
+/** A message that has been encoded before it comes here. */
+export interface EncodedMessage {
+  readonly encoded: Uint8Array;
+}
+
+const { Attach } = Mesh.service;
+
+/** The service as the public proxy offers it: what is encoded already goes out as it is. */
+export const meshService: typeof Mesh.service = {
+  ...Mesh.service,
+  Attach: {
+    ...Attach,
+    responseSerialize: (message) => {
+      const { encoded } = message as Partial<EncodedMessage>;
+      return encoded === undefined
+        ? Attach.responseSerialize(message)
+        : Buffer.from(encoded.buffer, encoded.byteOffset, encoded.length);
+    },
+  },
+};
+
 /** The service's name in standard gRPC health checking. */
 export const meshServiceName = "rendezvous.v1.Mesh";
 

@@ -32,6 +32,8 @@ export type FromPublic =
   | { readonly type: "welcome"; readonly welcome: Welcome }
   | { readonly type: "announceResult"; readonly announcementId: number; readonly results: readonly NameResult[] }
   | { readonly type: "offers"; readonly offers: readonly Offer[] }
+  /** The same, as the bytes of the whole message: offers are encoded where they are made. Only to be sent. */
+  | { readonly type: "encoded"; readonly bytes: Uint8Array }
   | { readonly type: "cancelOffer"; readonly token: Uint8Array }
   | { readonly type: "ping"; readonly nonce: bigint }
   | { readonly type: "drain" };

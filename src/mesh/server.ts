@@ -7,7 +7,7 @@ import type { ReasonCode } from "../base/reasons.js";
 import { createMeshAdmission } from "./admission.js";
 import type { MeshPem } from "./client.js";
 import { decodeFromPrivate, encodeFromPublic } from "./codec.js";
-import { Mesh, maxMessageBytes, meshServiceName } from "./definition.js";
+import { type EncodedMessage, maxMessageBytes, meshService, meshServiceName } from "./definition.js";
 import type { FromPrivate__Output } from "./generated/rendezvous/v1/FromPrivate.js";
 import type { FromPublic as WireFromPublic } from "./generated/rendezvous/v1/FromPublic.js";
 import type { MeshLink, MeshLinkEvents } from "./link.js";
@@ -56,7 +56,7 @@ export async function startMeshServer(options: MeshServerOptions): Promise<MeshS
   });
   /** By peer: gRPC ends streams, but only whoever holds the socket can end a connection. */
   const sockets = new Map<string, TLSSocket>();
-  server.addService(Mesh.service, {
+  server.addService(meshService, {
     Attach: (stream: AttachStream) => {
       const peer = stream.getPeer();
       acceptStream(stream, options, () => sockets.get(peer)?.destroy());
@@ -105,7 +105,7 @@ export async function startMeshServer(options: MeshServerOptions): Promise<MeshS
   };
 }
 
-type AttachStream = ServerDuplexStream<FromPrivate__Output, WireFromPublic>;
+type AttachStream = ServerDuplexStream<FromPrivate__Output, WireFromPublic | EncodedMessage>;
 
 /** `cut` ends the connection that the stream is on. */
 function acceptStream(stream: AttachStream, options: MeshServerOptions, cut: () => void): void {

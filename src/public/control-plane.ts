@@ -6,19 +6,13 @@ import { type ReasonCode, reason } from "../base/reasons.js";
 import { signal } from "../base/signal.js";
 import { tokenBuckets } from "../base/token-bucket.js";
 import { logResults } from "../mesh/log-results.js";
-import type { Offer } from "../mesh/messages.js";
 import type { MeshServerOptions } from "../mesh/server.js";
+import { type EncodedOffer, encodeOffersMessage, tokenOfOffer } from "../rendezvous/offer-wire.js";
 import { maxUnansweredOffers } from "./balance.js";
 import { createGrants, type GrantStatement } from "./grants.js";
 import { createInForce } from "./in-force.js";
 import { createSlots } from "./loads.js";
-import type {
-  ConnectionRecord,
-  FromPublicDataPlane,
-  OutgoingOffer,
-  PublicDataPlaneConfig,
-  ToPublicDataPlane,
-} from "./messages.js";
+import type { ConnectionRecord, FromPublicDataPlane, PublicDataPlaneConfig, ToPublicDataPlane } from "./messages.js";
 import { createRegistry, maxNamesPerSession, type RegisteredName, type RegistryChange } from "./registry.js";
 import { createSessions, type Session } from "./sessions.js";
 
@@ -76,7 +70,7 @@ export function createPublicControlPlane(options: PublicControlPlaneOptions): Pu
   const succession = new Set<NodeJS.Timeout>();
   const drained = signal();
   const closed = signal();
-  let outbox = new Map<string, Offer[]>();
+  let outbox = new Map<string, EncodedOffer[]>();
   const slots = createSlots();
   const inForce = createInForce((mark) => port.post({ type: "mark", mark }));
   const rateLimitLines = tokenBuckets({ perSecond: 1, burst: 1, maxKeys: 1000 });
@@ -185,27 +179,29 @@ export function createPublicControlPlane(options: PublicControlPlaneOptions): Pu
   }
 
   /** Offers of one loop round leave together: one message costs a third of three. */
-  function enqueue({ session, ...offer }: OutgoingOffer): void {
+  function enqueue(session: string, offer: EncodedOffer): void {
     const link = sessions.get(session)?.link;
     if (link === undefined || link.backlog > maxBacklog) {
-      port.post({ type: "declined", session, token: offer.token, reason: "verdict_refused" });
+      port.post({ type: "declined", session, token: tokenOfOffer(offer), reason: "verdict_refused" });
       return;
     }
     if (outbox.size === 0) setImmediate(flush);
     const offers = outbox.get(session);
-    if (offers === undefined) outbox.set(session, [{ ...offer, endpoint: 0 }]);
-    else offers.push({ ...offer, endpoint: 0 });
+    if (offers === undefined) outbox.set(session, [offer]);
+    else offers.push(offer);
   }
 
   function flush(): void {
     const batches = outbox;
     outbox = new Map();
-    for (const [session, offers] of batches) sessions.get(session)?.link.send({ type: "offers", offers });
+    for (const [session, offers] of batches) {
+      sessions.get(session)?.link.send({ type: "encoded", bytes: encodeOffersMessage(offers) });
+    }
   }
 
   function cancel(session: string, token: Uint8Array): void {
     const queued = outbox.get(session);
-    const kept = queued?.filter((offer) => Buffer.compare(offer.token, token) !== 0);
+    const kept = queued?.filter((offer) => Buffer.compare(tokenOfOffer(offer), token) !== 0);
     if (queued !== undefined && kept !== undefined && kept.length < queued.length) {
       if (kept.length > 0) outbox.set(session, kept);
       else outbox.delete(session);
@@ -215,7 +211,7 @@ export function createPublicControlPlane(options: PublicControlPlaneOptions): Pu
   port.receive((message) => {
     switch (message.type) {
       case "offer":
-        return enqueue(message.offer);
+        return enqueue(message.session, message.offer);
       case "cancel":
         return cancel(message.session, message.token);
       case "marked":

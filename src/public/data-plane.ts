@@ -7,6 +7,7 @@ import { type HalfOpenSet, halfOpenSet } from "../base/half-open.js";
 import type { Port } from "../base/port.js";
 import type { ReasonCode } from "../base/reasons.js";
 import { createRoster, type RosterMember } from "../base/roster.js";
+import { encodeOffer } from "../rendezvous/offer-wire.js";
 import { tokenWorker } from "../rendezvous/token.js";
 import type { ClientHello } from "../tls-sni/index.js";
 import type { Endpoint, EndpointAddress, Splice } from "../transport/endpoint.js";
@@ -151,8 +152,8 @@ export async function startPublicDataPlane(options: PublicDataPlaneOptions): Pro
       const parked = parking.park({ session, timeoutMs });
       port.post({
         type: "offer",
-        offer: {
-          session,
+        session,
+        offer: encodeOffer({
           token: parked.token,
           announcementId: announcer.announcementId,
           serverName: hello.serverName,
@@ -160,7 +161,7 @@ export async function startPublicDataPlane(options: PublicDataPlaneOptions): Pro
           client: addressText(connection.source),
           msLeft: Math.floor(timeoutMs),
           connectionId: connection.id,
-        },
+        }),
       });
       return parked;
     },

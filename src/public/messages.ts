@@ -1,4 +1,5 @@
 import type { ReasonCode } from "../base/reasons.js";
+import type { EncodedOffer } from "../rendezvous/offer-wire.js";
 import type { PassedEndpoint } from "../transport/epoll/boot.js";
 
 /**
@@ -73,18 +74,6 @@ export type ToPublicDataPlane =
 /** What a connection is that one worker passes to another: a client of which nothing was read, or a dial-back and its token. */
 export type PassedAs = { readonly kind: "client" } | { readonly kind: "dialBack"; readonly token: Uint8Array };
 
-/** An offer for one session, to be sent over the mesh. */
-export interface OutgoingOffer {
-  readonly session: string;
-  readonly token: Uint8Array;
-  readonly announcementId: number;
-  readonly serverName: string | undefined;
-  readonly alpn: readonly string[];
-  readonly client: string;
-  readonly msLeft: number;
-  readonly connectionId: string;
-}
-
 /** One client connection, at its end. */
 export interface ConnectionRecord {
   readonly connection: string;
@@ -104,7 +93,8 @@ export interface ConnectionRecord {
 }
 
 export type FromPublicDataPlane =
-  | { readonly type: "offer"; readonly offer: OutgoingOffer }
+  /** To be sent over the mesh. */
+  | { readonly type: "offer"; readonly session: string; readonly offer: EncodedOffer }
   | { readonly type: "cancel"; readonly session: string; readonly token: Uint8Array }
   | { readonly type: "marked"; readonly mark: number }
   /** A connection for another worker, whose it is already. */

@@ -97,20 +97,20 @@ export class Stream implements Watched {
   }
 
   /** Sends what the system takes: the number of bytes, or a negated error number. */
-  send(bytes: Uint8Array, length: number): number {
-    const result = this.loop.libc.send(this.descriptor, bytes, length, msgNosignal);
+  send(bytes: Uint8Array, length: number, flags = 0): number {
+    const result = this.loop.libc.send(this.descriptor, bytes, length, msgNosignal | flags);
     if (result === eAgain) this.writable = false;
     return result;
   }
 
   /** Sends, and keeps what the system does not take. What is kept must not be changed. Errors show as an event. */
-  write(bytes: Uint8Array): void {
+  write(bytes: Uint8Array, flags = 0): void {
     if (this.closed || bytes.length === 0) return;
     if (this.#unsent !== undefined) {
       this.#unsent.push(bytes);
       return;
     }
-    const sent = this.send(bytes, bytes.length);
+    const sent = this.send(bytes, bytes.length, flags);
     if (sent === bytes.length) return;
     if (sent < 0 && sent !== eAgain) {
       this.#learn(sent);
