@@ -46,6 +46,7 @@ export class EpollEndpoint implements Endpoint, StreamUser {
   #lingering: Alarm | undefined;
   /** While it is ending: everything that the peer sent has been read into nothing. */
   #peerDone = false;
+  #turnWanted = false;
 
   /** Takes ownership of a connected stream. */
   constructor(stream: Stream, remote: EndpointAddress, local: EndpointAddress) {
@@ -167,7 +168,7 @@ export class EpollEndpoint implements Endpoint, StreamUser {
     const stream = this.#stream;
     if (stream.error !== 0 && stream.error !== ePipe) return this.#close();
     for (let reads = 0; stream.readable; reads++) {
-      if (reads === maxDroppedReads) return stream.loop.later(this.#dropper);
+      if (reads === maxDroppedReads) return this.#wantTurn();
       const received = stream.receive();
       if (received > 0 || received === eAgain) continue;
       this.#peerDone = true;
@@ -177,8 +178,17 @@ export class EpollEndpoint implements Endpoint, StreamUser {
     if (this.#peerDone && stream.flush()) this.#close();
   }
 
-  get #dropper() {
-    return { takeTurn: () => this.#drain(), failed: () => this.#close() };
+  #wantTurn(): void {
+    if (this.#turnWanted) return;
+    this.#turnWanted = true;
+    this.#stream.loop.later({
+      takeTurn: () => {
+        this.#turnWanted = false;
+        // It may have been closed since: then the number is somebody else's.
+        if (this.#stage === "ending") this.#drain();
+      },
+      failed: () => this.#close(),
+    });
   }
 
   /** After `end`. */

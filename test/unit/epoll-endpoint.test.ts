@@ -1,0 +1,49 @@
+import test from "ava";
+import { epollIn } from "../../src/transport/epoll/abi.js";
+import { EpollEndpoint } from "../../src/transport/epoll/endpoint.js";
+import { Stream } from "../../src/transport/epoll/stream.js";
+import { type PaperKernel, paperKernel } from "./epoll-paper-kernel.js";
+
+const unix = { family: "unix" } as const;
+
+function endpointOn(kernel: PaperKernel, descriptor: number): EpollEndpoint {
+  return new EpollEndpoint(new Stream(kernel.loop, kernel.open(descriptor)), unix, unix);
+}
+
+/** A connection that brings full reads without end. */
+const flood = (calls: string[]) => (descriptor: number, _into: Uint8Array, length: number) => {
+  calls.push(`receive ${descriptor}`);
+  return length;
+};
+
+test("bug: an ended endpoint whose peer sends without end read on, once, after it was closed, from whoever had its number by then", async (t) => {
+  const received: string[] = [];
+  const kernel = paperKernel({ receive: flood(received) });
+  const { loop, rounds, calls } = kernel;
+  t.teardown(() => loop.stop());
+  endpointOn(kernel, 7).end();
+  // The last second passes, with a turn asked for in every round.
+  while (!calls.includes("close 7")) {
+    received.length = 0;
+    await new Promise(setImmediate);
+  }
+  received.length = 0;
+  await rounds();
+  t.deepEqual(received, []);
+});
+
+test("bug: an ended endpoint took one more turn in each round with every event of its peer", async (t) => {
+  const received: string[] = [];
+  const kernel = paperKernel({ receive: flood(received) });
+  const { loop, tell, ticket, rounds } = kernel;
+  t.teardown(() => loop.stop());
+  endpointOn(kernel, 7).end();
+  for (let event = 0; event < 20; event++) {
+    tell(ticket(7), epollIn);
+    await new Promise(setImmediate);
+  }
+  await rounds();
+  received.length = 0;
+  await new Promise(setImmediate);
+  t.true(received.length <= 4, `${received.length} reads in a round`);
+});
