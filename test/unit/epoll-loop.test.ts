@@ -128,3 +128,19 @@ test("stopping closes every descriptor of the thread, and no other", (t) => {
   t.is(calls.at(-1), "close 10");
   loop.stop();
 });
+
+test("bug: a fault was reported before its connection was closed, which did not happen where the report threw", async (t) => {
+  const { loop, open, ticket, tell, rounds, faults } = paperKernel();
+  const reportedBefore: number[] = [];
+  const broken = {
+    onEvents() {
+      throw new Error("a fault");
+    },
+    failed: () => reportedBefore.push(faults.length),
+  };
+  loop.watch(open(7), broken, epollIn);
+  tell(ticket(7), epollIn);
+  await rounds();
+  t.deepEqual([reportedBefore, faults.length], [[0], 1]);
+  loop.stop();
+});

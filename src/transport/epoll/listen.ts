@@ -75,13 +75,15 @@ class Acceptor implements Watched {
     }
   }
 
+  /** One client's fault is not the others'. */
   failed(): void {}
 
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
     this.#guard.close();
-    this.#loop.close(this.#bound.descriptor);
+    // A loop that was stopped has closed it already.
+    if (this.#loop.owns(this.#bound.descriptor)) this.#loop.close(this.#bound.descriptor);
     this.#bound.closed();
   }
 
@@ -99,7 +101,7 @@ class Acceptor implements Watched {
   }
 
   #pause(paused: boolean): void {
-    if (this.#closed || this.#paused === paused) return;
+    if (this.#closed || this.#paused === paused || !this.#loop.owns(this.#bound.descriptor)) return;
     this.#paused = paused;
     // Out of the set and in again: an exclusive watch cannot be modified (epoll_ctl(2)).
     if (paused) this.#loop.unwatch(this.#bound.descriptor);

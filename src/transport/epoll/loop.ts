@@ -13,7 +13,7 @@ const scratchBytes = 64 * 1024;
 export interface Watched {
   /** Epoll's event bits. An edge comes once: what is not done now must be remembered. */
   onEvents(events: number): void;
-  /** `onEvents` or a turn threw: give everything up, at once. */
+  /** `onEvents` or a turn threw, or the loop stops: give everything up, at once. */
   failed(): void;
 }
 
@@ -141,6 +141,10 @@ export class EventLoop {
   stop(): void {
     if (this.#stopped) return;
     this.#stopped = true;
+    // Whoever holds one must know that it is gone: in a moment its number may be somebody else's connection.
+    for (const watched of this.#watched) {
+      if (watched !== undefined) this.#giveUp(watched);
+    }
     this.#alarms.clear();
     this.#turns = [];
     for (const descriptor of this.#ownership.all()) this.close(descriptor);
@@ -248,11 +252,15 @@ export class EventLoop {
   }
 
   #fault(whose: Watched | Turn, error: unknown): void {
+    this.#giveUp(whose);
     this.#options.fault(error);
+  }
+
+  #giveUp(whose: Watched | Turn): void {
     try {
       whose.failed();
-    } catch (again) {
-      this.#options.fault(again);
+    } catch (error) {
+      this.#options.fault(error);
     }
   }
 

@@ -163,6 +163,8 @@ export class Stream implements Watched {
   close(): void {
     if (this.closed) return;
     this.closed = true;
+    this.readable = false;
+    this.writable = false;
     this.#unsent = undefined;
     this.loop.close(this.descriptor);
   }
