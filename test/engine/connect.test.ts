@@ -5,6 +5,7 @@ import { assertNothingLeft } from "../harness/leaks.js";
 import { deafListener } from "./deaf-listener.js";
 import { engineUnderTest } from "./engines.js";
 import { hasIpv6, howLeft, listenOn, portOf, rawServer, socketDirectory, soon } from "./peers.js";
+import { threadServer } from "./thread-server.js";
 
 const transport = engineUnderTest();
 assertNothingLeft(test);
@@ -75,6 +76,19 @@ test("cancelling after the connect destroys the endpoint", async (t) => {
   connecting.cancel();
   t.is(await left, "ended");
   t.is(await endpoint.hangup, "destroyed");
+});
+
+test("bug: a FIN that had come before the connect was told of never showed in the hangup", async (t) => {
+  const server = await threadServer(t, "answer");
+  const connecting = transport.connect(server.address, soon());
+  await new Promise(process.nextTick);
+  // The loop of this thread looks again only when the server has said everything.
+  server.waitUntilAnswered(1);
+  const endpoint = await connecting.connected;
+  t.teardown(() => endpoint.destroy());
+  t.is(await endpoint.hangup, "ended");
+  t.is(Buffer.from((await endpoint.read(soon())) ?? []).toString(), "answer");
+  t.is(await endpoint.read(soon()), undefined);
 });
 
 test("unix sockets connect, half-close and refuse", async (t) => {

@@ -54,6 +54,8 @@ export class EpollEndpoint implements Endpoint, StreamUser {
     this.remote = remote;
     this.local = local;
     stream.user = this;
+    // The edge of the connect may have told of the FIN too, and no other will.
+    if (stream.peerEnded) this.#left = "ended";
   }
 
   get hangup(): Promise<Hangup> {
