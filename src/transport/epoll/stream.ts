@@ -93,7 +93,10 @@ export class Stream implements Watched {
       // TCP gives all it has: after a FIN that was told before, that is all there ever will be.
       else if (this.#tcp) this.#drained = true;
     }
-    return result < 0 && result !== eAgain && this.peerEnded ? 0 : result;
+    if (result > 0 || result === eAgain) return result;
+    if (this.peerEnded) return 0;
+    // A send that failed has taken the reset out of the system, which from then on says that this is the end.
+    return result === 0 ? this.error : result;
   }
 
   /** Sends what the system takes: the number of bytes, or a negated error number. */
