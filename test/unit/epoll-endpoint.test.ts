@@ -10,7 +10,7 @@ import { type PaperKernel, paperKernel } from "./epoll-paper-kernel.js";
 const unix = { family: "unix" } as const;
 
 function endpointOn(kernel: PaperKernel, descriptor: number): EpollEndpoint {
-  return new EpollEndpoint(new Stream(kernel.loop, kernel.open(descriptor)), unix, unix);
+  return new EpollEndpoint(new Stream(kernel.loop, kernel.open(descriptor), "tcp"), unix, unix);
 }
 
 /** A connection that brings full reads without end. */

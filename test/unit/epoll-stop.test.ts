@@ -12,7 +12,7 @@ const unix = { family: "unix" } as const;
 const soon = () => deadlineIn(5000, "hello_timeout");
 
 function endpointOn(kernel: PaperKernel, descriptor: number): EpollEndpoint {
-  return new EpollEndpoint(new Stream(kernel.loop, kernel.open(descriptor)), unix, unix);
+  return new EpollEndpoint(new Stream(kernel.loop, kernel.open(descriptor), "tcp"), unix, unix);
 }
 
 test("bug: after the loop was stopped its endpoints went on using descriptors that were closed", async (t) => {

@@ -163,11 +163,12 @@ class Join extends EndingSplice implements StreamUser, Turn {
     const { from, to } = direction;
     const pipe = direction.bulk < bulkAfterReads || direction.deaf ? undefined : this.#pipeOf(direction);
     if (pipe !== undefined) return this.#takeBulk(direction, pipe);
+    // It is empty, and bulk no more: another flow can use it.
+    this.#returnPipe(direction);
     const received = from.receive();
-    if (received <= 0) return received;
+    if (received <= 0 || direction.deaf) return received;
     this.#count(direction, received);
     direction.bulk = received >= bulkReadBytes ? Math.min(direction.bulk + 1, bulkAfterReads) : 0;
-    if (direction.deaf) return received;
     const { scratch } = this.#loop;
     const sent = to.writable ? to.send(scratch, received) : eAgain;
     if (sent === received) return received;
