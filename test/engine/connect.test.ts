@@ -4,7 +4,7 @@ import { deadlineIn } from "../../src/base/deadline.js";
 import { assertNothingLeft } from "../harness/leaks.js";
 import { deafListener } from "./deaf-listener.js";
 import { engineUnderTest } from "./engines.js";
-import { hasIpv6, howLeft, listenOn, portOf, rawServer, socketDirectory, soon } from "./peers.js";
+import { hasIpv6, howLeft, listenOn, portOf, rawServer, readAll, socketDirectory, soon } from "./peers.js";
 import { threadServer } from "./thread-server.js";
 
 const transport = engineUnderTest();
@@ -53,6 +53,31 @@ onLinux("a listener with a full queue lets the deadline pass, and a connect unde
   connecting.cancel();
   await t.throwsAsync(connecting.connected, { code: "closed_here" });
   connecting.cancel();
+});
+
+onLinux("bug: a unix listener with a full queue was unreachable, where only the deadline had passed", async (t) => {
+  const address = await deafListener(t, join(socketDirectory(t), "s"));
+  for (const ms of [5, 35, 100]) {
+    const started = performance.now();
+    await t.throwsAsync(transport.connect(address, deadlineIn(ms, "connect_timeout")).connected, {
+      code: "connect_timeout",
+    });
+    t.true(performance.now() - started >= ms, "not a moment too early");
+  }
+  const connecting = transport.connect(address, soon());
+  await new Promise((resolve) => setTimeout(resolve, 15));
+  connecting.cancel();
+  await t.throwsAsync(connecting.connected, { code: "closed_here" });
+});
+
+onLinux("a unix listener whose queue was full is connected to when there is room", async (t) => {
+  const path = join(socketDirectory(t), "s");
+  const server = await rawServer(t, path, 1);
+  // This thread accepts nobody before it lets the loop go.
+  const waiting = Array.from({ length: 8 }, () => transport.connect({ kind: "unix", path }, soon()).connected);
+  const endpoints = await Promise.all(waiting);
+  for (const endpoint of endpoints) endpoint.end(Buffer.from("x"));
+  for (const _ of endpoints) t.is((await readAll(await server.next())).toString(), "x");
 });
 
 test("a deadline that has passed already fails at once", async (t) => {

@@ -54,6 +54,7 @@ function tame(t: ExecutionContext, socket: Socket): Socket {
 export async function rawServer(
   t: ExecutionContext,
   path?: string,
+  backlog = 1024,
 ): Promise<{ address: ResolvedAddress; next: () => Promise<Socket> }> {
   const come: Socket[] = [];
   const waiting: ((socket: Socket) => void)[] = [];
@@ -64,7 +65,7 @@ export async function rawServer(
     else come.push(socket);
   });
   const listening = path === undefined ? { port: 0, host: "127.0.0.1" } : { path };
-  await new Promise<void>((resolve) => server.listen({ ...listening, backlog: 1024 }, resolve));
+  await new Promise<void>((resolve) => server.listen({ ...listening, backlog }, resolve));
   t.teardown(() => {
     server.close();
   });

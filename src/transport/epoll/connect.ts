@@ -37,7 +37,6 @@ class Attempt implements Connecting, StreamUser {
   readonly connected: Promise<EpollEndpoint>;
   readonly #loop: EventLoop;
   readonly #address: ResolvedAddress;
-  readonly #deadline: Deadline;
   #resolve!: (endpoint: EpollEndpoint) => void;
   #reject!: (error: ProxyError) => void;
   #alarm: Alarm | undefined;
@@ -49,7 +48,6 @@ class Attempt implements Connecting, StreamUser {
   constructor(loop: EventLoop, address: ResolvedAddress, deadline: Deadline) {
     this.#loop = loop;
     this.#address = address;
-    this.#deadline = deadline;
     this.connected = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
@@ -97,7 +95,7 @@ class Attempt implements Connecting, StreamUser {
     const result = this.#loop.libc.connect(descriptor, bytes, length);
     if (result < 0 && result !== eInProgress) {
       this.#loop.close(descriptor);
-      if (result === eAgain && this.#address.kind === "unix" && msLeft(this.#deadline) > unixRetryMs) {
+      if (result === eAgain && this.#address.kind === "unix") {
         this.#retry = this.#loop.alarm(performance.now() + unixRetryMs, () => this.#dial());
       } else this.#failWith(result);
       return;

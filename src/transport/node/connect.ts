@@ -19,7 +19,6 @@ export function connect(address: ResolvedAddress, deadline: Deadline): Connectin
 class Attempt {
   readonly connected: Promise<NodeEndpoint>;
   readonly #address: ResolvedAddress;
-  readonly #deadline: Deadline;
   #resolve!: (endpoint: NodeEndpoint) => void;
   #reject!: (error: ProxyError) => void;
   #cancelAlarm: () => void = () => {};
@@ -30,7 +29,6 @@ class Attempt {
 
   constructor(address: ResolvedAddress, deadline: Deadline) {
     this.#address = address;
-    this.#deadline = deadline;
     this.connected = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
@@ -88,7 +86,7 @@ class Attempt {
 
   readonly #onError = (error: NodeJS.ErrnoException): void => {
     if (this.#settled) return;
-    if (error.code === "EAGAIN" && this.#address.kind === "unix" && msLeft(this.#deadline) > unixRetryMs) {
+    if (error.code === "EAGAIN" && this.#address.kind === "unix") {
       this.#retry = setTimeout(() => this.#dial(), unixRetryMs);
     } else {
       this.#fail(new ProxyError(codeOfConnectError(error), messageOf(error), { cause: error }));
