@@ -21,7 +21,7 @@ import type { Alarm } from "./alarms.js";
 import { EpollEndpoint } from "./endpoint.js";
 import { errorText } from "./error-text.js";
 import type { EventLoop } from "./loop.js";
-import { encodeSocketAddress, type SocketAddress } from "./socket-address.js";
+import { decodeSocketAddress, encodeSocketAddress, type SocketAddress } from "./socket-address.js";
 import { localAddress, setNoDelay } from "./socket-options.js";
 import { Stream, type StreamUser } from "./stream.js";
 
@@ -150,10 +150,14 @@ class Attempt implements Connecting, StreamUser {
   }
 }
 
+/** The unspecified address leads to this machine itself. */
 function remoteOf(address: ResolvedAddress): EndpointAddress {
   if (address.kind === "unix") return { family: "unix" };
   const { ip, port } = address;
-  return ip.includes(":") ? { family: "ipv6", address: ip, port } : { family: "ipv4", address: ip, port };
+  if (!ip.includes(":")) return { family: "ipv4", address: ip === "0.0.0.0" ? "127.0.0.1" : ip, port };
+  // As the system would say it: in canonical form, and an IPv4-mapped address as IPv4.
+  const canonical = decodeSocketAddress(encodeSocketAddress(address)!.bytes);
+  return canonical.family === "ipv6" && canonical.address === "::" ? { ...canonical, address: "::1" } : canonical;
 }
 
 function codeOfConnectError(error: number): ReasonCode {
