@@ -10,6 +10,7 @@ import { has, passOver } from "../harness/needs.js";
 /** What this file calls a number, and what the system's headers call it. */
 const inHeaders: Readonly<Record<string, readonly [ours: number, theirs: string]>> = {
   epollIn: [abi.epollIn, "EPOLLIN"],
+  epollPri: [abi.epollPri, "EPOLLPRI"],
   epollOut: [abi.epollOut, "EPOLLOUT"],
   epollErr: [abi.epollErr, "EPOLLERR"],
   epollHup: [abi.epollHup, "EPOLLHUP"],

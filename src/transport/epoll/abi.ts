@@ -3,6 +3,8 @@
  * and with glibc and musl: they are the kernel's, not the C library's. What differs stands in `epollEventLayout`.
  */
 export const epollIn = 0x1;
+/** Urgent data has come (RFC 9293 §3.8.5). */
+export const epollPri = 0x2;
 export const epollOut = 0x4;
 export const epollErr = 0x8;
 export const epollHup = 0x10;

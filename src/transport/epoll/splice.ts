@@ -161,7 +161,7 @@ class Join extends EndingSplice implements StreamUser, Turn {
   /** Takes bytes from the source and gives on what it can at once. Returns what `receive` does. */
   #take(direction: Direction): number {
     const { from, to } = direction;
-    const pipe = direction.bulk < bulkAfterReads || direction.deaf ? undefined : this.#pipeOf(direction);
+    const pipe = direction.bulk < bulkAfterReads || direction.deaf || from.urgent ? undefined : this.#pipeOf(direction);
     if (pipe !== undefined) return this.#takeBulk(direction, pipe);
     // It is empty, and bulk no more: another flow can use it.
     this.#returnPipe(direction);

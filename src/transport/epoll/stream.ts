@@ -6,6 +6,7 @@ import {
   epollHup,
   epollIn,
   epollOut,
+  epollPri,
   epollRdhup,
   msgNosignal,
   shutWrite,
@@ -25,7 +26,7 @@ export interface StreamUser {
 /** Until somebody takes the stream over, which is in the same breath. */
 const unclaimed: StreamUser = { onStream() {}, streamFailed: (stream) => stream.close() };
 
-const everything = epollIn | epollOut | epollRdhup | epollEdge;
+const everything = epollIn | epollPri | epollOut | epollRdhup | epollEdge;
 const word = new Int32Array(1);
 const wordLength = new Uint32Array(1);
 /** struct linger: on, 0 seconds. */
@@ -45,6 +46,11 @@ export class Stream implements Watched {
   writable = false;
   /** The peer's FIN has come; bytes before it may still wait to be received. */
   peerEnded = false;
+  /**
+   * The peer has sent urgent data at some time. Each read stops at its mark, with more behind it, and splice(2) does not
+   * get past it at all.
+   */
+  urgent = false;
   /** Negated error number of what broke the connection, once. */
   error = 0;
   closed = false;
@@ -72,6 +78,7 @@ export class Stream implements Watched {
   onEvents(events: number): void {
     if (events & (epollIn | epollRdhup | epollHup | epollErr)) this.readable = true;
     if (events & (epollOut | epollHup | epollErr)) this.writable = true;
+    if (events & epollPri) this.urgent = true;
     // A reset also says RDHUP and HUP. Only a FIN comes without ERR.
     if (events & epollErr) this.#learnError();
     else if (events & epollRdhup) this.peerEnded = true;
@@ -87,7 +94,7 @@ export class Stream implements Watched {
     if (this.#drained) return 0;
     const { loop } = this;
     const result = loop.libc.receive(this.descriptor, loop.scratch, loop.scratch.length, 0);
-    if (result < loop.scratch.length) {
+    if (result < loop.scratch.length && !(this.urgent && result > 0)) {
       // There is no more, and the next bytes bring an edge. But not the end, where it was told before.
       if (!(this.peerEnded && result > 0)) this.readable = false;
       // TCP gives all it has: after a FIN that was told before, that is all there ever will be.
