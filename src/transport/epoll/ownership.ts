@@ -1,5 +1,6 @@
 import { ProxyError } from "../../base/errors.js";
 import { descriptorLimit } from "../descriptors.js";
+import { soLinger, solSocket } from "./abi.js";
 import { loadLibc } from "./libc.js";
 
 /**
@@ -69,15 +70,20 @@ export function ownedBy(table: SharedArrayBuffer, owner: Owner): number[] {
   return owned;
 }
 
+/** struct linger: on, 0 seconds. */
+const resetOnClose = new Int32Array([1, 0]) as unknown as Uint8Array;
+
 /**
  * Closes what an owner left when its thread ended, but for `except`, and returns which. To be called from another thread,
- * when that one runs no more.
+ * when that one runs no more. Connections are reset: a FIN would tell their peers that all has been said.
  */
 export function closeOwnedBy(table: SharedArrayBuffer, owner: Owner, except: ReadonlySet<number>): number[] {
   const owners = new Int32Array(table);
   const closed = ownedBy(table, owner).filter((descriptor) => !except.has(descriptor));
   for (const descriptor of closed) {
     Atomics.store(owners, descriptor, nobody);
+    // What is no socket does not care.
+    loadLibc().setOption(descriptor, solSocket, soLinger, resetOnClose, 8);
     loadLibc().close(descriptor);
   }
   return closed;
