@@ -40,8 +40,9 @@ export function receivePassedDialBack(dialBack: Endpoint, token: Uint8Array, pla
 function refuse(dialBack: Endpoint, reason: ReasonCode, plane: DialBackPlane): void {
   const ip = ipOf(dialBack);
   if (offensive.has(reason)) plane.offences.note(ip);
-  dialBack.destroy();
+  // Counted by the time the peer sees its end.
   plane.dialBackRefused(reason, ip);
+  dialBack.destroy();
 }
 
 function ipOf(dialBack: Endpoint): string {
