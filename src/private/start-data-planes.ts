@@ -1,6 +1,7 @@
 import { closeOpen, createCounters, openNow } from "../base/counters.js";
 import type { Log } from "../base/log.js";
 import { inThreadPorts, type Port } from "../base/port.js";
+import { withOwnToken } from "../rendezvous/token.js";
 import type { PrivateSettings } from "../settings/types.js";
 import { chooseEngine } from "../transport/choose-engine.js";
 import { type WorkerStatus, workerCount } from "../transport/epoll/crew.js";
@@ -80,11 +81,10 @@ async function startWorkers(
     replay: replay.messages,
     deliver(message, lines) {
       replay.note(message);
+      if (message.type === "cancel") return lines.postAll(withOwnToken(message));
       if (message.type !== "offers") return lines.postAll(message);
       const live = crew.status().map(({ worker, state }) => (state === "running" ? liveOf(worker) : undefined));
-      // Tokens as copies: they are views into a whole message of the mesh, all of which a clone would take along.
-      const copies = message.offers.map((offer) => ({ ...offer, token: new Uint8Array(offer.token) }));
-      const { dealt, left } = deal(copies, live);
+      const { dealt, left } = deal(message.offers.map(withOwnToken), live);
       for (const [worker, offers] of dealt) lines.post(worker, { ...message, offers });
       const { session } = message;
       for (const { token } of left) lines.answer({ type: "declined", session, token, reason: "verdict_refused" });

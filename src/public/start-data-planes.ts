@@ -1,7 +1,7 @@
 import { closeOpen, createCounters } from "../base/counters.js";
 import type { Log } from "../base/log.js";
 import { inThreadPorts, type Port } from "../base/port.js";
-import { tokenWorker } from "../rendezvous/token.js";
+import { tokenWorker, withOwnToken } from "../rendezvous/token.js";
 import type { PublicSettings } from "../settings/types.js";
 import { chooseEngine } from "../transport/choose-engine.js";
 import type { EndpointAddress } from "../transport/endpoint.js";
@@ -98,7 +98,7 @@ async function startWorkers(options: DataPlanesOptions, workers: number): Promis
     deliver(message, lines) {
       replay.note(message);
       // Only the worker that made a token knows it.
-      if (message.type === "declined") lines.post(tokenWorker(message.token), message);
+      if (message.type === "declined") lines.post(tokenWorker(message.token), withOwnToken(message));
       else lines.postAll(message);
     },
     intercept(message, lines) {

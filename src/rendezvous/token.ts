@@ -31,6 +31,14 @@ export function tokenWorker(token: Uint8Array): number {
 }
 
 /**
+ * For a message to another thread: with the token in memory of its own. Received tokens are views into all that was received
+ * with them, and a clone would take that along.
+ */
+export function withOwnToken<T extends { readonly token: Uint8Array }>(message: T): T {
+  return { ...message, token: new Uint8Array(message.token) };
+}
+
+/**
  * The SHA-256 of a token as the key of a map: 32 characters, one for each byte. Looking tokens up by digest keeps the
  * time a lookup takes from telling anything about the tokens that exist. Not for printing.
  */
