@@ -1,6 +1,6 @@
 import type { ExecutionContext } from "ava";
-import { type PrivateProxy, startPrivateProxy } from "../../src/private/proxy.js";
-import { type PublicProxy, startPublicProxy } from "../../src/public/proxy.js";
+import { type PrivateProxy, type PrivateProxyOptions, startPrivateProxy } from "../../src/private/proxy.js";
+import { type PublicProxy, type PublicProxyOptions, startPublicProxy } from "../../src/public/proxy.js";
 import type { PrivateSettings, PublicSettings, TargetSettings } from "../../src/settings/types.js";
 import { serverName, type TestCertificates } from "./certificates.js";
 import { type MemoryLog, memoryLog } from "./memory-log.js";
@@ -31,16 +31,19 @@ export async function startPublic(
   t: ExecutionContext,
   certificates: TestCertificates,
   changes: PublicChanges = {},
+  more: Pick<PublicProxyOptions, "workerEntry"> = {},
 ): Promise<RunningPublic> {
   const log = memoryLog();
   const settings = publicSettings(certificates, changes);
-  const proxy = await startPublicProxy({ settings, log, cloneMessages: true });
+  const proxy = await startPublicProxy({ settings, log, cloneMessages: true, ...more });
   t.teardown(() => stopNow(proxy));
   return {
     proxy,
     log,
     settings,
-    clientPort: portOf(proxy.clientAddresses[0]),
+    get clientPort() {
+      return portOf(proxy.clientAddresses[0]);
+    },
     rendezvousPort: portOf(proxy.rendezvousAddresses[0]),
     mesh: proxy.meshAddresses[0]!,
   };
@@ -53,10 +56,11 @@ export async function startPrivate(
   publics: readonly string[],
   targets: Targets,
   changes: PrivateChanges = {},
+  more: Pick<PrivateProxyOptions, "workerEntry"> = {},
 ): Promise<RunningPrivate> {
   const log = memoryLog();
   const settings = privateSettings(certificates, publics, targets, changes);
-  const proxy = await startPrivateProxy({ settings, log, cloneMessages: true });
+  const proxy = await startPrivateProxy({ settings, log, cloneMessages: true, ...more });
   t.teardown(() => stopNow(proxy));
   return { proxy, log, settings };
 }
@@ -72,9 +76,18 @@ export async function startPair(
   certificates: TestCertificates,
   targets: Targets,
   changes: { readonly public?: PublicChanges; readonly private?: PrivateChanges } = {},
+  entries: { readonly public?: URL; readonly private?: URL } = {},
 ): Promise<Pair> {
-  const publicProxy = await startPublic(t, certificates, changes.public);
-  const privateProxy = await startPrivate(t, certificates, [publicProxy.mesh], targets, changes.private);
+  const entry = (workerEntry: URL | undefined) => (workerEntry === undefined ? {} : { workerEntry });
+  const publicProxy = await startPublic(t, certificates, changes.public, entry(entries.public));
+  const privateProxy = await startPrivate(
+    t,
+    certificates,
+    [publicProxy.mesh],
+    targets,
+    changes.private,
+    entry(entries.private),
+  );
   for (const name of targets.flatMap((target) => target.names ?? [serverName])) await announced(publicProxy, name);
   return { public: publicProxy, private: privateProxy };
 }

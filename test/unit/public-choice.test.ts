@@ -52,6 +52,16 @@ test("an address is tolerated until it has sent its share of bad prefaces, and a
   t.true(offences.tolerates("192.0.2.9"));
 });
 
+test("workers share the budget of an address among them", (t) => {
+  const shares = [1, 2, 3, 40].map((workers) => {
+    const offences = createOffences({ now: handClock(), workers });
+    let tolerated = 0;
+    for (; offences.tolerates("192.0.2.9"); tolerated++) offences.note("192.0.2.9");
+    return tolerated;
+  });
+  t.deepEqual(shares, [20, 10, 7, 1]);
+});
+
 test("an address with an attached private proxy is tolerated whatever comes from it, until the last has left", (t) => {
   const offences = createOffences({ now: handClock() });
   offences.attached("one", "192.0.2.9");

@@ -75,6 +75,16 @@ test("a client that nobody fetches is let go when its time is over", async (t) =
   t.is(parking.size, 0);
 });
 
+test("in the first minute of a parking that replaces another, a token that it does not know is late", (t) => {
+  const now = handClock();
+  const parking = createParking({ worker: 7, now, alarm: now.alarm, replaces: true });
+  const claim = () => parking.claim(createToken(7), fakeEndpoint());
+  now.pass(59_999);
+  t.deepEqual(claim(), { status: "refused", reason: "token_late" });
+  now.pass(1);
+  t.deepEqual(claim(), { status: "refused", reason: "token_unknown" });
+});
+
 test("a session that is gone lets its own clients go and no others", async (t) => {
   const { parking } = parkingWithClock();
   const gone = [1, 2, 3].map(() => parking.park({ session: "gone", timeoutMs: longMs }));

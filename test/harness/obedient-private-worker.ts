@@ -1,0 +1,2 @@
+import "./obey-faults.js";
+import "../../src/private/worker.js";
