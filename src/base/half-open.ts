@@ -5,6 +5,8 @@
 export interface HalfOpenSet {
   /** Admits somebody; `giveUp` of the oldest is called when there is no room. Returns the way out, which may be taken twice. */
   enter(giveUp: () => void): () => void;
+  /** Gives everybody up. */
+  giveUpAll(): void;
   readonly size: number;
 }
 
@@ -33,6 +35,12 @@ export function halfOpenSet(max: number): HalfOpenSet {
     size--;
   }
 
+  function giveUpOldest(): void {
+    const { giveUp } = oldest!;
+    leave(oldest!);
+    giveUp?.();
+  }
+
   return {
     enter(giveUp) {
       const entry: Entry = { giveUp, older: newest, newer: undefined };
@@ -40,12 +48,11 @@ export function halfOpenSet(max: number): HalfOpenSet {
       else newest.newer = entry;
       newest = entry;
       size++;
-      if (size > max) {
-        const { giveUp: giveUpOldest } = oldest!;
-        leave(oldest!);
-        giveUpOldest?.();
-      }
+      if (size > max) giveUpOldest();
       return () => leave(entry);
+    },
+    giveUpAll() {
+      while (oldest !== undefined) giveUpOldest();
     },
     get size() {
       return size;

@@ -6,7 +6,6 @@ import { ProxyError, stackOf } from "../base/errors.js";
 import { type HalfOpenSet, halfOpenSet } from "../base/half-open.js";
 import type { Port } from "../base/port.js";
 import type { ReasonCode } from "../base/reasons.js";
-import { createRoster, type RosterMember } from "../base/roster.js";
 import { encodeOffer } from "../rendezvous/offer-wire.js";
 import { tokenWorker } from "../rendezvous/token.js";
 import type { ClientHello } from "../tls-sni/index.js";
@@ -46,10 +45,6 @@ export interface ClientPlane {
   cancelOffer(announcer: Announcer, parked: ParkedClient): void;
   splice(client: Endpoint, dialBack: Endpoint): Splice;
   fault(error: unknown): void;
-}
-
-interface UnclaimedDialBack extends RosterMember {
-  readonly dialBack: Endpoint;
 }
 
 /** What the story of a dial-back needs. */
@@ -102,16 +97,14 @@ export async function startPublicDataPlane(options: PublicDataPlaneOptions): Pro
   const offences = createOffences({ now: monotonic, workers });
   const halfOpenHellos = halfOpenSet(Math.ceil(config.maxHalfOpenHellos / workers));
   const halfOpenDialBacks = halfOpenSet(Math.ceil(maxHalfOpenDialBacks / workers));
-  const dialBacks = createRoster<UnclaimedDialBack>();
   let closing = false;
   const relief = exchange && createRelief({ ...exchange, loads, worker: options.worker });
   const connections = createLiveConnections({
     loads,
     counters,
     now: monotonic,
-    ended(record) {
-      if (config.reportConnections) port.post({ type: "ended", record });
-    },
+    reports: () => config.reportConnections,
+    ended: (record) => port.post({ type: "ended", record }),
   });
 
   const plane: ClientPlane & DialBackPlane = {
@@ -185,6 +178,8 @@ export async function startPublicDataPlane(options: PublicDataPlaneOptions): Pro
       return { status: "refused", reason: given === "absent" ? "token_late" : "peer_reset" };
     },
     dialBackRefused(reason, peer) {
+      // Those that are given up because everything is.
+      if (closing) return;
       counters.refuse(reason);
       port.post({ type: "dialBackRefused", reason, peer });
     },
@@ -215,10 +210,7 @@ export async function startPublicDataPlane(options: PublicDataPlaneOptions): Pro
   }
 
   function acceptDialBack(dialBack: Endpoint): void {
-    // Known until it is claimed or refused, so that closing the plane leaves none behind.
-    const unclaimed = { dialBack };
-    dialBacks.add(unclaimed);
-    void receiveDialBack(dialBack, plane).finally(() => dialBacks.delete(unclaimed));
+    void receiveDialBack(dialBack, plane);
   }
 
   const clientListeners: Listener[] = [];
@@ -250,7 +242,7 @@ export async function startPublicDataPlane(options: PublicDataPlaneOptions): Pro
     const closed = closeAll([...clientListeners, ...rendezvousListeners]);
     connections.cutAll();
     parking.close();
-    for (const { dialBack } of dialBacks.all()) dialBack.destroy();
+    halfOpenDialBacks.giveUpAll();
     await Promise.all([closed, new Promise<void>((resolve) => connections.whenEmpty(resolve))]);
     port.post({ type: "closed" });
   }
@@ -314,6 +306,6 @@ export async function startPublicDataPlane(options: PublicDataPlaneOptions): Pro
 }
 
 function preambleRules({ acceptProxyProtocol, postgres }: PublicDataPlaneConfig): PreambleRules {
-  const balancers = addressSet(acceptProxyProtocol);
-  return { sendsProxyHeader: (ip) => balancers.has(ip), postgres };
+  const balancers = acceptProxyProtocol.length === 0 ? undefined : addressSet(acceptProxyProtocol);
+  return { sendsProxyHeader: (ip) => balancers?.has(ip) === true, postgres };
 }

@@ -45,6 +45,7 @@ interface Shared {
   readonly counters: Counters;
   readonly now: () => number;
   readonly ended: (record: ConnectionRecord) => void;
+  readonly reports: () => boolean;
   readonly live: Roster<Connection>;
   readonly loads: Pick<Loads, "setLive" | "countSpliced"> | undefined;
   countSession(session: string, by: 1 | -1): void;
@@ -55,6 +56,8 @@ export function createLiveConnections(options: {
   counters: Counters;
   now: () => number;
   ended: (record: ConnectionRecord) => void;
+  /** Whether anybody wants to be told of ends; yes, where it is not said. */
+  reports?: () => boolean;
   loads?: Pick<Loads, "setLive" | "countSpliced">;
 }): LiveConnections {
   const { loads } = options;
@@ -63,6 +66,7 @@ export function createLiveConnections(options: {
   let serial = 0;
   const live = createRoster<Connection>();
   const shared: Shared = {
+    reports: () => true,
     ...options,
     live,
     loads,
@@ -199,22 +203,23 @@ class Connection implements LiveConnection, RosterMember {
   #close(end: Pick<ConnectionRecord, "bytesUp" | "bytesDown" | "endedBy"> & Partial<ConnectionRecord>): void {
     if (!this.#open) return;
     this.#open = false;
-    const { live, loads, counters, now, ended, emptied, countSession } = this.#shared;
+    const { live, loads, counters, now, reports, ended, emptied, countSession } = this.#shared;
     live.delete(this);
     loads?.setLive(live.size);
     const session = this.#announcer?.session;
     if (session !== undefined) countSession(session.session, -1);
     counters.add("closed", 1);
-    ended({
-      connection: this.id,
-      serverName: this.serverName,
-      client: addressText(this.#source),
-      peer: session === undefined ? undefined : `${session.identity} (${session.name})`,
-      refused: undefined,
-      detail: undefined,
-      ...end,
-      ms: Math.round(now() - this.#openedAt),
-    });
+    if (reports())
+      ended({
+        connection: this.id,
+        serverName: this.serverName,
+        client: addressText(this.#source),
+        peer: session === undefined ? undefined : `${session.identity} (${session.name})`,
+        refused: undefined,
+        detail: undefined,
+        ...end,
+        ms: Math.round(now() - this.#openedAt),
+      });
     // What is over holds nothing: whoever still knows of it must not keep the rest.
     this.#splice = undefined;
     this.#announcer = undefined;

@@ -13,24 +13,24 @@ export interface PreambleRules {
 }
 
 /**
- * Reads what stands before the ClientHello, if anything may: the PROXY header of a load balancer, from which the client's
- * address is taken, then PostgreSQL's request for TLS, which is answered. The hello stays unread. Throws
- * `proxy_header_invalid`, `health_check`, a `postgres_...` code, `client_left`, or the deadline's code.
+ * Reads what stands before the ClientHello: the PROXY header of a load balancer, from which the client's address is taken,
+ * then PostgreSQL's request for TLS, which is answered. The hello stays unread. Undefined where nothing may stand there,
+ * as with most clients. Throws `proxy_header_invalid`, `health_check`, a `postgres_...` code, `client_left`, or the
+ * deadline's code.
  */
-export async function readPreamble(
+export function readPreamble(
   connection: LiveConnection,
   deadline: Deadline,
   rules: PreambleRules,
-): Promise<void> {
-  const { client } = connection;
-  if (client.remote.family !== "unix" && rules.sendsProxyHeader(client.remote.address)) {
-    await readProxyHeader(connection, deadline);
-  }
-  if (rules.postgres) await answerPostgres(client, deadline);
+): Promise<void> | undefined {
+  const { remote } = connection.client;
+  const balanced = remote.family !== "unix" && rules.sendsProxyHeader(remote.address);
+  if (balanced) return readProxyHeader(connection, deadline, rules.postgres);
+  return rules.postgres ? answerPostgres(connection.client, deadline) : undefined;
 }
 
 /** PROXY protocol, versions 1 and 2. The header is required: without it the client's address would be the balancer's. */
-async function readProxyHeader(connection: LiveConnection, deadline: Deadline): Promise<void> {
+async function readProxyHeader(connection: LiveConnection, deadline: Deadline, postgres: boolean): Promise<void> {
   const { client } = connection;
   let bytes = await nextBytes(client, deadline);
   for (;;) {
@@ -42,7 +42,7 @@ async function readProxyHeader(connection: LiveConnection, deadline: Deadline): 
       if (command === "local") throw new ProxyError("health_check");
       // A header without addresses (`UNKNOWN`, a unix socket) says that the balancer knows none either.
       if (source !== undefined && destination !== undefined) connection.cameFrom(source, destination);
-      return;
+      return postgres ? answerPostgres(client, deadline) : undefined;
     }
     bytes = Buffer.concat([bytes, await nextBytes(client, deadline)]);
   }

@@ -95,6 +95,14 @@ test("when there is no room the oldest gives way, and who has left takes none", 
   t.deepEqual(given, ["b", "c"]);
 });
 
+test("everybody is given up at once, the oldest first, and then nobody is left", (t) => {
+  const given: string[] = [];
+  const set = halfOpenSet(5);
+  for (const who of ["a", "b", "c"]) set.enter(() => given.push(who));
+  set.giveUpAll();
+  t.deepEqual([given.join(""), set.size], ["abc", 0]);
+});
+
 test("who is given up may leave the set by itself meanwhile", (t) => {
   const set = halfOpenSet(1);
   const leave: () => void = set.enter(() => leave());
