@@ -4,8 +4,8 @@ import { type Alarm, Alarms } from "./alarms.js";
 import type { Libc } from "./libc.js";
 import type { Ownership } from "./ownership.js";
 
-/** Events taken in one wait. */
-const maxEvents = 512;
+/** Events taken in one wait: few, so that what they cause is sent on while the next are being dealt with. */
+const maxEvents = 32;
 /** One read of the shared buffer. Large enough for most messages, small enough to stay in the processor's cache. */
 const scratchBytes = 64 * 1024;
 
