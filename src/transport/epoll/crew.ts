@@ -148,19 +148,36 @@ export async function startCrew<In, Out>(options: CrewOptions<In, Out>): Promise
     options.died(worker);
     if (!up) return;
     if (monotonic() - place.startedAt >= healthyMs) place.pauseMs = firstPauseMs;
-    const pauseMs = replaced ? place.pauseMs : undefined;
     log.error(
-      { worker, fault: stackOf(error), descriptorsClosed: closed.length, restartMs: pauseMs },
+      {
+        worker,
+        fault: stackOf(error),
+        descriptorsClosed: closed.length,
+        restartMs: replaced ? place.pauseMs : undefined,
+      },
       "a data-plane worker has ended: its connections are lost",
     );
-    if (pauseMs === undefined) return;
-    place.pauseMs = Math.min(longestPauseMs, 2 * pauseMs);
-    place.retry = setTimeout(() => replace(place), pauseMs);
+    if (replaced) replaceLater(place);
+  }
+
+  function replaceLater(place: Place<In, Out>): void {
+    place.retry = setTimeout(() => replace(place), place.pauseMs);
+    place.pauseMs = Math.min(longestPauseMs, 2 * place.pauseMs);
   }
 
   function replace(place: Place<In, Out>): void {
     place.retry = undefined;
-    const { port, ready } = start(place);
+    let thread: Thread<In, Out>;
+    try {
+      thread = start(place);
+    } catch (error) {
+      // For want of descriptors, say.
+      const { worker, pauseMs } = place;
+      log.error({ worker, fault: stackOf(error), restartMs: pauseMs }, "a data-plane worker could not be started");
+      replaceLater(place);
+      return;
+    }
+    const { port, ready } = thread;
     for (const message of options.replay()) port.post(message);
     const { worker, restarts } = place;
     ready.then(
