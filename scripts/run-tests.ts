@@ -6,7 +6,7 @@ import { chooseEngine } from "../src/transport/choose-engine.js";
 import { node24 } from "./node-24.js";
 
 /**
- * Runs the tests: `quick` is what stands in test/unit and test/system, and test/engine once for each engine; `all` adds
+ * Runs the tests: `quick` is what stands in test/unit, and test/engine and test/system once for each engine; `all` adds
  * test/long, and all of it once more on Node 24. Ends with what was passed over, and a line `N passed, N failed`.
  */
 
@@ -15,7 +15,8 @@ interface Totals {
   failed: number;
 }
 
-const upper = ["dist/test/unit/**/*.test.js", "dist/test/system/**/*.test.js"];
+const system = ["dist/test/system/**/*.test.js"];
+const upper = ["dist/test/unit/**/*.test.js", ...system];
 const engineSuite = ["dist/test/engine/**/*.test.js"];
 const long = ["dist/test/long/**/*.test.js"];
 const ava = "node_modules/ava/entrypoints/cli.mjs";
@@ -53,13 +54,16 @@ async function main(): Promise<void> {
 async function enginesHere(): Promise<readonly string[]> {
   const { engine, why } = await chooseEngine("auto");
   if (engine === "epoll") return ["node", "epoll"];
-  note(`the epoll engine (${why}): test/engine on it`);
+  note(`the epoll engine (${why}): test/engine and test/system on it`);
   return ["node"];
 }
 
 async function runQuick(node: string, engines: readonly string[], totals: Totals): Promise<void> {
   await run(node, upper, [], totals);
-  for (const engine of engines) await run(node, engineSuite, [], totals, { PROXY_TEST_ENGINE: engine });
+  for (const engine of engines) {
+    const suites = engine === "node" ? engineSuite : [...engineSuite, ...system];
+    await run(node, suites, [], totals, { PROXY_TEST_ENGINE: engine });
+  }
 }
 
 function note(line: string): void {
