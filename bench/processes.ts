@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { randomInt } from "node:crypto";
 import { once } from "node:events";
-import { type AddressInfo, createServer } from "node:net";
+import { createServer } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 
 /** How long a process may take to obey SIGTERM. */
@@ -66,16 +67,23 @@ export async function startProgram(
   };
 }
 
-/** A port that was free a moment ago, for programs that must be told one. Never the same twice. */
+/**
+ * A port that was free a moment ago, for programs that must be told one. Never the same twice, and below the range from which
+ * the system gives ports to outgoing connections: one of those could take it in between.
+ */
 export async function freePort(): Promise<number> {
   for (;;) {
-    const server = createServer().listen(0, "127.0.0.1");
-    await once(server, "listening");
-    const { port } = server.address() as AddressInfo;
-    server.close();
-    await once(server, "close");
+    const port = randomInt(10_000, 30_000);
     if (given.has(port)) continue;
     given.add(port);
+    const server = createServer().listen(port, "127.0.0.1");
+    const free = await once(server, "listening").then(
+      () => true,
+      () => false,
+    );
+    if (!free) continue;
+    server.close();
+    await once(server, "close");
     return port;
   }
 }
