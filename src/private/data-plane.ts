@@ -43,6 +43,14 @@ interface SessionEndpoints {
   readonly publicProxy: string;
   readonly endpoints: readonly (readonly ResolvedAddress[])[];
   preferred: number | undefined;
+  order: DialOrder | undefined;
+}
+
+interface DialOrder {
+  readonly first: number;
+  readonly addresses: readonly ResolvedAddress[];
+  /** By address: whose it is. */
+  readonly endpoints: readonly number[];
 }
 
 /** Composes targets, dialling and stories, and obeys the control plane's messages. It listens nowhere. */
@@ -79,15 +87,14 @@ export function startPrivateDataPlane(options: PrivateDataPlaneOptions): void {
       }),
     dialBack({ session, offer }, deadline) {
       const known = sessions.get(session);
-      const order = known === undefined ? [] : dialOrder(known, offer.endpoint);
-      const addresses = order.flatMap((index) => known!.endpoints[index]!.map((address) => ({ index, address })));
+      const order = known === undefined ? undefined : dialOrder(known, offer.endpoint);
       return dialInTurn(transport, {
-        addresses: addresses.map(({ address }) => address),
+        addresses: order?.addresses ?? [],
         deadline,
-        code: known !== undefined && addresses.length === 0 ? "endpoint_refused" : "dial_back_failed",
+        code: order?.addresses.length === 0 ? "endpoint_refused" : "dial_back_failed",
         what: `rendezvous with ${known?.publicProxy ?? "a public proxy that is gone"}`,
         worked(position) {
-          known!.preferred = addresses[position]?.index;
+          known!.preferred = order?.endpoints[position];
         },
       });
     },
@@ -126,7 +133,7 @@ export function startPrivateDataPlane(options: PrivateDataPlaneOptions): void {
         return;
       case "attached": {
         const { session, publicProxy, endpoints } = message;
-        sessions.set(session, { publicProxy, endpoints, preferred: undefined });
+        sessions.set(session, { publicProxy, endpoints, preferred: undefined, order: undefined });
         return;
       }
       case "detached":
@@ -151,9 +158,20 @@ export function startPrivateDataPlane(options: PrivateDataPlaneOptions): void {
   });
 }
 
-/** The endpoint that worked last, else the one the offer names, then the others in their order; refused ones never. */
-function dialOrder({ endpoints, preferred }: SessionEndpoints, offered: number): number[] {
-  const allowed = [...endpoints.keys()].filter((index) => endpoints[index]!.length > 0);
+/**
+ * The endpoint that worked last, else the one the offer names, then the others in their order; refused ones never. Kept,
+ * because it is the same for nearly every client.
+ */
+function dialOrder(session: SessionEndpoints, offered: number): DialOrder {
+  const { endpoints, preferred } = session;
   const first = preferred ?? offered;
-  return allowed.includes(first) ? [first, ...allowed.filter((index) => index !== first)] : allowed;
+  if (session.order?.first === first) return session.order;
+  const allowed = [...endpoints.keys()].filter((index) => endpoints[index]!.length > 0);
+  const inTurn = allowed.includes(first) ? [first, ...allowed.filter((index) => index !== first)] : allowed;
+  session.order = {
+    first,
+    addresses: inTurn.flatMap((index) => endpoints[index]!),
+    endpoints: inTurn.flatMap((index) => endpoints[index]!.map(() => index)),
+  };
+  return session.order;
 }

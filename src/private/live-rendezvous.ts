@@ -76,9 +76,10 @@ export function createLiveRendezvous(
 
   return {
     open({ session, publicProxy, offer }) {
-      const rendezvous = new Rendezvous(shared, session, publicProxy, offer);
+      const key = keyOf(offer.token);
+      const rendezvous = new Rendezvous(shared, session, publicProxy, offer, key);
       live.add(rendezvous);
-      byToken.set(keyOf(offer.token), rendezvous);
+      byToken.set(key, rendezvous);
       shared.countUnanswered(session, 1);
       options.counters.add("opened", 1);
       return rendezvous;
@@ -110,17 +111,19 @@ class Rendezvous implements LiveRendezvous, RosterMember {
   readonly #told: Pick<IncomingOffer, "connectionId" | "serverName" | "client">;
   /** Until it is answered: spliced, or refused. */
   #offer: IncomingOffer | undefined;
+  #key: string;
   #cancel: (() => void) | undefined;
   #cancelled = false;
   #splice: Splice | undefined;
 
-  constructor(shared: Shared, session: string, publicProxy: string, offer: IncomingOffer) {
+  constructor(shared: Shared, session: string, publicProxy: string, offer: IncomingOffer, key: string) {
     const { connectionId, serverName, client } = offer;
     this.#shared = shared;
     this.session = session;
     this.#publicProxy = publicProxy;
     this.#told = { connectionId, serverName, client };
     this.#offer = offer;
+    this.#key = key;
     this.#openedAt = shared.now();
   }
 
@@ -183,10 +186,11 @@ class Rendezvous implements LiveRendezvous, RosterMember {
   /** From here on the offer cannot be taken back. */
   #settleOffer(): void {
     if (this.#offer === undefined) return;
-    const key = keyOf(this.#offer.token);
+    const key = this.#key;
     const { byToken } = this.#shared;
     if (byToken.get(key) === this) byToken.delete(key);
     this.#offer = undefined;
+    this.#key = "";
     this.#shared.countUnanswered(this.session, -1);
   }
 

@@ -66,7 +66,8 @@ function readAddresses(bytes: Uint8Array, { family }: FamilyLayout): Pick<ProxyH
 /** Walks the TLVs up to the end of the header; those of other types are skipped. */
 function readTlvs(bytes: Uint8Array, start: number): Tlvs | Problem {
   const read: { -readonly [Field in keyof Tlvs]: Tlvs[Field] } = {};
-  const seen = new Set<number>();
+  /** A bit for each known type. */
+  let seen = 0;
   for (let at = start; at < bytes.length; ) {
     if (at + tlvHeaderBytes > bytes.length) return { problem: "a TLV is cut off" };
     const type = bytes[at]!;
@@ -74,9 +75,11 @@ function readTlvs(bytes: Uint8Array, start: number): Tlvs | Problem {
     const to = from + uint16(bytes, at + 1);
     if (to > bytes.length) return { problem: "a TLV is cut off" };
     at = to;
-    if (!knownTypes.has(type)) continue;
-    if (seen.has(type)) return { problem: "a TLV stands twice" };
-    seen.add(type);
+    const known = knownTypes.indexOf(type);
+    if (known === -1) continue;
+    const bit = 1 << known;
+    if (seen & bit) return { problem: "a TLV stands twice" };
+    seen |= bit;
     if (type === tlvTypes.authority) {
       const serverName = readText(bytes.subarray(from, to));
       if (serverName === undefined) return { problem: "the server name is empty or not plain text" };
@@ -95,17 +98,24 @@ function readTlvs(bytes: Uint8Array, start: number): Tlvs | Problem {
   return read;
 }
 
-const knownTypes: ReadonlySet<number> = new Set(Object.values(tlvTypes));
+const knownTypes: readonly number[] = Object.values(tlvTypes);
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** UTF-8 without control characters, or undefined. */
 function readText(bytes: Uint8Array): string | undefined {
+  if (isPlainAscii(bytes)) return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
   try {
     const text = utf8.decode(bytes);
     return text === "" || /\p{Cc}/u.test(text) ? undefined : text;
   } catch {
     return undefined;
   }
+}
+
+/** As server names are: the decoder costs more than the rest of the header together. */
+function isPlainAscii(bytes: Uint8Array): boolean {
+  for (const byte of bytes) if (byte < 0x20 || byte > 0x7e) return false;
+  return bytes.length > 0;
 }
 
 function uint16(bytes: Uint8Array, at: number): number {

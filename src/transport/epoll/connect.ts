@@ -78,12 +78,14 @@ class Attempt implements Connecting, StreamUser {
 
   #dial(): void {
     const { libc } = this.#loop;
-    const address = this.#address;
-    const encoded =
-      address.kind === "tcp" && isIP(address.ip) === 0 ? undefined : encodeSocketAddress(address, libc.interfaceIndex);
-    if (encoded === undefined) {
-      return this.#fail("internal", `${JSON.stringify(address)} is not an IP address: names are looked up before`);
+    const destination = destinationOf(this.#address, libc.interfaceIndex);
+    if (destination === undefined) {
+      return this.#fail(
+        "internal",
+        `${JSON.stringify(this.#address)} is not an IP address: names are looked up before`,
+      );
     }
+    const { encoded } = destination;
     const descriptor = libc.socket(encoded.family, sockStream | sockNonblock | sockCloexec, 0);
     if (descriptor < 0) return this.#failWith(descriptor);
     if (!this.#loop.own(descriptor)) return this.#fail("descriptors_exhausted");
@@ -112,7 +114,7 @@ class Attempt implements Connecting, StreamUser {
   }
 
   #made(stream: Stream): void {
-    const remote = remoteOf(this.#address);
+    const { remote } = destinations.get(this.#address)!;
     const local = this.#localOf(stream);
     if (remote.family !== "unix" && local.family !== "unix") {
       // A connect to a free port of the ephemeral range can meet itself (simultaneous open, RFC 9293 §3.5).
@@ -148,6 +150,27 @@ class Attempt implements Connecting, StreamUser {
     if (this.#alarm !== undefined) this.#loop.cancel(this.#alarm);
     if (this.#retry !== undefined) this.#loop.cancel(this.#retry);
   }
+}
+
+/** An address in the forms that connecting to it needs. */
+interface Destination {
+  readonly encoded: SocketAddress;
+  readonly remote: EndpointAddress;
+}
+
+/** The same few addresses are dialled for every client. */
+const destinations = new WeakMap<ResolvedAddress, Destination>();
+
+/** Undefined for what is no address. The zone of an address is looked up once: interfaces keep their numbers. */
+function destinationOf(address: ResolvedAddress, interfaceIndex: (name: string) => number): Destination | undefined {
+  const known = destinations.get(address);
+  if (known !== undefined) return known;
+  if (address.kind === "tcp" && isIP(address.ip) === 0) return undefined;
+  const encoded = encodeSocketAddress(address, interfaceIndex);
+  if (encoded === undefined) return undefined;
+  const destination = { encoded, remote: remoteOf(address) };
+  destinations.set(address, destination);
+  return destination;
 }
 
 /** The unspecified address leads to this machine itself. */
