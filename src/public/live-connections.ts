@@ -167,11 +167,13 @@ class Connection implements LiveConnection, RosterMember {
   refuse(code: ReasonCode, detail?: string): void {
     if (!this.#open) return;
     this.#shared.counters.refuse(code);
-    const last = refusalBytes(code);
-    if (last === undefined || this.#gone) this.#client?.destroy();
-    else this.#client?.end(last);
+    const client = this.#client;
+    const last = this.#gone ? undefined : refusalBytes(code);
     this.#leave();
+    // Counted by the time the client sees its end.
     this.#close({ bytesUp: 0, bytesDown: 0, endedBy: code, refused: code, detail });
+    if (last === undefined) client?.destroy();
+    else client?.end(last);
   }
 
   splice(started: Splice, to: Announcer, helloBytes: number): void {
