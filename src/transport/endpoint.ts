@@ -36,7 +36,7 @@ export interface Endpoint {
 
   /**
    * Queues bytes for sending. A failure shows at the next read and in `hangup`. The caller bounds how much it queues. With
-   * `moreToCome` the engine may wait up to 200 ms for further bytes, a splice's too, and send them together.
+   * `moreToCome` the engine may wait some milliseconds for further bytes, a splice's too, and send them together.
    */
   write(bytes: Uint8Array, options?: { readonly moreToCome: boolean }): void;
 

@@ -154,7 +154,8 @@ test("bytes with more to come arrive before what comes, and soon by themselves w
   alone.endpoint.write(Buffer.from("verdict"), { moreToCome: true });
   const [bytes] = await new Promise<[Buffer]>((resolve) => alone.raw.once("data", (chunk) => resolve([chunk])));
   t.is(bytes.toString(), "verdict");
-  t.true(performance.now() - started < 1000);
+  // The system would keep them for 200 ms.
+  t.true(performance.now() - started < 150);
 });
 
 test("an ended endpoint is closed after a second, whatever the peer does", async (t) => {

@@ -40,7 +40,7 @@ export const ipv6V6only = 26;
 
 export const shutWrite = 1;
 export const msgNosignal = 0x4000;
-/** As TCP_CORK does: held back for up to 200 ms, for what comes next (tcp(7)). */
+/** Held back for what comes next, for up to 200 ms, or until TCP_NODELAY is set anew (tcp(7)). */
 export const msgMore = 0x8000;
 export const spliceMove = 0x1;
 export const spliceNonblock = 0x2;
