@@ -110,3 +110,17 @@ function libcOr(t: ExecutionContext): Libc | undefined {
     return undefined;
   }
 }
+
+test("bug: pipes, which only save time, took the descriptors that clients need", (t) => {
+  const { libc } = pipeMaker();
+  const { loop, calls, ownership } = paperKernel(libc);
+  // Of 44 descriptors the last eleven, from 33 on, are not for pipes.
+  const pipes = createPipes(loop, 8, 44);
+  t.deepEqual(pipes.lend(), { out: 30, in: 31 });
+  t.is(pipes.lend(), undefined);
+  t.deepEqual(calls, ["close 32", "close 33"]);
+  t.is(pipes.lend(), undefined, "none is asked for in the next second");
+  t.is(calls.length, 2);
+  t.deepEqual(ownership.all(), [30, 31]);
+  loop.stop();
+});

@@ -1,3 +1,4 @@
+import { descriptorLimit } from "../descriptors.js";
 import { fSetPipeSize, sockCloexec, sockNonblock } from "./abi.js";
 import type { EventLoop } from "./loop.js";
 
@@ -7,6 +8,8 @@ export const maxSpliceBytes = 1024 * 1024;
 const largePipeBytes = 1024 * 1024;
 const pipeBytes = 256 * 1024;
 const maxLargePipes = 16;
+/** Of the descriptors that the process may have, the last ones are kept for clients: pipes only save time. */
+const shareOfDescriptors = 0.75;
 /** After the system has refused a pipe, none is asked for this long. */
 const refusedMs = 1000;
 
@@ -29,11 +32,12 @@ export interface Pipes {
   closeIdle(): void;
 }
 
-export function createPipes(loop: EventLoop, max: number): Pipes {
+export function createPipes(loop: EventLoop, max: number, descriptors = descriptorLimit()): Pipes {
   const idle: Pipe[] = [];
   const ends = new Int32Array(2);
   let open = 0;
   let refusedUntil = 0;
+  const mark = descriptors * shareOfDescriptors;
 
   function close(pipe: Pipe): void {
     open--;
@@ -50,6 +54,13 @@ export function createPipes(loop: EventLoop, max: number): Pipes {
       return undefined;
     }
     const [out, into] = [ends[0]!, ends[1]!];
+    // The system gives out the lowest free number, so a high one says that all below are taken.
+    if (out >= mark || into >= mark) {
+      refusedUntil = loop.now + refusedMs;
+      loop.libc.close(out);
+      loop.libc.close(into);
+      return undefined;
+    }
     const outOwned = loop.own(out);
     const inOwned = loop.own(into);
     if (!outOwned || !inOwned) {

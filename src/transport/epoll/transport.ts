@@ -89,8 +89,13 @@ export function createEpollTransport(options: EpollOptions = {}): EpollTransport
 
   return {
     engine: "epoll",
-    listen: async (listening: ListenOptions): Promise<Listener> =>
-      acceptFrom(loop, await bind(listening.address), listening),
+    async listen(listening: ListenOptions): Promise<Listener> {
+      const starved: ListenOptions["starved"] = (state, detail) => {
+        if (state === "paused") pipes.closeIdle();
+        listening.starved?.(state, detail);
+      };
+      return acceptFrom(loop, await bind(listening.address), { ...listening, starved });
+    },
     connect: (address: ResolvedAddress, deadline: Deadline) => connect(loop, address, deadline),
     splice: (a: Endpoint, b: Endpoint, limits: SpliceOptions) => splice(a, b, limits, pipes),
     alarm(at, ring) {
