@@ -50,12 +50,12 @@ function tame(t: ExecutionContext, socket: Socket): Socket {
   return socket;
 }
 
-/** A plain server; `next` resolves with the sockets that come, in turn. */
+/** A plain server; `next` resolves with the sockets that come, in turn, and `takeAll` takes those that wait for that. */
 export async function rawServer(
   t: ExecutionContext,
   path?: string,
   backlog = 1024,
-): Promise<{ address: ResolvedAddress; next: () => Promise<Socket> }> {
+): Promise<{ address: ResolvedAddress; next: () => Promise<Socket>; takeAll: () => Socket[] }> {
   const come: Socket[] = [];
   const waiting: ((socket: Socket) => void)[] = [];
   const server: Server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, (socket) => {
@@ -76,6 +76,7 @@ export async function rawServer(
       : { kind: "unix", path: path ?? "" };
   return {
     address,
+    takeAll: () => come.splice(0),
     next: () => {
       const socket = come.shift();
       return socket ? Promise.resolve(socket) : new Promise((resolve) => waiting.push(resolve));
