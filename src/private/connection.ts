@@ -76,8 +76,7 @@ async function openTarget(
 async function giveVerdict(dialBack: Endpoint, opening: Promise<Endpoint>): Promise<Endpoint> {
   try {
     const target = await opening;
-    // The server's answer follows, mostly within the millisecond: one packet for both.
-    dialBack.write(Uint8Array.of(encodeVerdict("taken")), { moreToCome: true });
+    dialBack.write(Uint8Array.of(encodeVerdict("taken")));
     return target;
   } catch (error) {
     const verdict = codeOf(error) === "name_not_served" ? "name_not_served" : "target_unreachable";

@@ -34,11 +34,8 @@ export interface Endpoint {
   /** Puts bytes back: the next read, or the splice, starts with them. */
   unread(bytes: Uint8Array): void;
 
-  /**
-   * Queues bytes for sending. A failure shows at the next read and in `hangup`. The caller bounds how much it queues. With
-   * `moreToCome` the engine may wait some milliseconds for further bytes, a splice's too, and send them together.
-   */
-  write(bytes: Uint8Array, options?: { readonly moreToCome: boolean }): void;
+  /** Queues bytes for sending. A failure shows at the next read and in `hangup`. The caller bounds how much it queues. */
+  write(bytes: Uint8Array): void;
 
   /**
    * Sends `last`, then FIN, and goes on reading into nothing until the peer has left or a second has passed: closing with

@@ -141,23 +141,6 @@ test("the last bytes reach a client that has sent megabytes which nobody read", 
   }
 });
 
-test("bytes with more to come arrive before what comes, and soon by themselves where nothing comes", async (t) => {
-  const followed = await acceptedPair(t, transport);
-  followed.endpoint.write(Buffer.from("verdict "), { moreToCome: true });
-  followed.endpoint.write(Buffer.from("and answer"));
-  followed.endpoint.end();
-  t.is((await readAll(followed.raw)).toString(), "verdict and answer");
-  followed.raw.end();
-
-  const alone = await acceptedPair(t, transport);
-  const started = performance.now();
-  alone.endpoint.write(Buffer.from("verdict"), { moreToCome: true });
-  const [bytes] = await new Promise<[Buffer]>((resolve) => alone.raw.once("data", (chunk) => resolve([chunk])));
-  t.is(bytes.toString(), "verdict");
-  // The system would keep them for 200 ms.
-  t.true(performance.now() - started < 150);
-});
-
 test("an ended endpoint is closed after a second, whatever the peer does", async (t) => {
   const { endpoint, raw } = await acceptedPair(t, transport);
   const started = performance.now();

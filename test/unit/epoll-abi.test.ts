@@ -44,7 +44,6 @@ const inHeaders: Readonly<Record<string, readonly [ours: number, theirs: string]
   ipv6V6only: [abi.ipv6V6only, "IPV6_V6ONLY"],
   shutWrite: [abi.shutWrite, "SHUT_WR"],
   msgNosignal: [abi.msgNosignal, "MSG_NOSIGNAL"],
-  msgMore: [abi.msgMore, "MSG_MORE"],
   spliceMove: [abi.spliceMove, "SPLICE_F_MOVE"],
   spliceNonblock: [abi.spliceNonblock, "SPLICE_F_NONBLOCK"],
   fSetPipeSize: [abi.fSetPipeSize, "F_SETPIPE_SZ"],

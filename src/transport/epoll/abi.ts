@@ -40,8 +40,6 @@ export const ipv6V6only = 26;
 
 export const shutWrite = 1;
 export const msgNosignal = 0x4000;
-/** Held back for what comes next, for up to 200 ms, or until TCP_NODELAY is set anew (tcp(7)). */
-export const msgMore = 0x8000;
 export const spliceMove = 0x1;
 export const spliceNonblock = 0x2;
 export const fSetPipeSize = 1031;

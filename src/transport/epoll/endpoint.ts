@@ -2,7 +2,7 @@ import { type Deadline, msLeft } from "../../base/deadline.js";
 import { ProxyError } from "../../base/errors.js";
 import type { ReasonCode } from "../../base/reasons.js";
 import type { Endpoint, EndpointAddress, Hangup } from "../endpoint.js";
-import { eAgain, ePipe, msgMore } from "./abi.js";
+import { eAgain, ePipe } from "./abi.js";
 import type { Alarm } from "./alarms.js";
 import type { Stream, StreamUser } from "./stream.js";
 
@@ -90,8 +90,8 @@ export class EpollEndpoint implements Endpoint, StreamUser {
     else this.#unread.unshift(bytes);
   }
 
-  write(bytes: Uint8Array, options?: { readonly moreToCome: boolean }): void {
-    if (this.#stage === "open") this.#stream.write(bytes, options?.moreToCome === true ? msgMore : 0);
+  write(bytes: Uint8Array): void {
+    if (this.#stage === "open") this.#stream.write(bytes);
   }
 
   end(last?: Uint8Array): void {

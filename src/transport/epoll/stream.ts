@@ -8,17 +8,14 @@ import {
   epollOut,
   epollPri,
   epollRdhup,
-  msgMore,
   msgNosignal,
   shutWrite,
   soError,
   soLinger,
   solSocket,
 } from "./abi.js";
-import type { Alarm } from "./alarms.js";
 import type { EventLoop, Watched } from "./loop.js";
 import type { Owner } from "./ownership.js";
-import { setNoDelay } from "./socket-options.js";
 
 /** Who is told when something has changed about a stream. */
 export interface StreamUser {
@@ -28,9 +25,6 @@ export interface StreamUser {
 
 /** Until somebody takes the stream over, which is in the same breath. */
 const unclaimed: StreamUser = { onStream() {}, streamFailed: (stream) => stream.close() };
-
-/** How long bytes are held back for what is to follow them. A server nearby answers within this time. */
-const heldBackMs = 2;
 
 const everything = epollIn | epollPri | epollOut | epollRdhup | epollEdge;
 const word = new Int32Array(1);
@@ -65,7 +59,6 @@ export class Stream implements Watched {
   readonly #tcp: boolean;
   #unsent: Uint8Array[] | undefined;
   #finWanted = false;
-  #heldBack: Alarm | undefined;
 
   /** Takes over a descriptor of this thread and watches it from here on. Throws `descriptors_exhausted`; then it is closed. */
   constructor(loop: EventLoop, descriptor: number, kind: "tcp" | "unix", user: StreamUser = unclaimed) {
@@ -114,22 +107,20 @@ export class Stream implements Watched {
   }
 
   /** Sends what the system takes: the number of bytes, or a negated error number. */
-  send(bytes: Uint8Array, length: number, flags = 0): number {
-    if (this.#heldBack !== undefined) this.#releaseHeldBack(flags);
-    const result = this.loop.libc.send(this.descriptor, bytes, length, msgNosignal | flags);
+  send(bytes: Uint8Array, length: number): number {
+    const result = this.loop.libc.send(this.descriptor, bytes, length, msgNosignal);
     if (result === eAgain) this.writable = false;
     return result;
   }
 
   /** Sends, and keeps what the system does not take. What is kept must not be changed. Errors show as an event. */
-  write(bytes: Uint8Array, flags = 0): void {
+  write(bytes: Uint8Array): void {
     if (this.closed || bytes.length === 0) return;
     if (this.#unsent !== undefined) {
       this.#unsent.push(bytes);
       return;
     }
-    const sent = this.send(bytes, bytes.length, flags);
-    if (flags === msgMore && this.#tcp) this.#holdBack();
+    const sent = this.send(bytes, bytes.length);
     if (sent === bytes.length) return;
     if (sent < 0 && sent !== eAgain) {
       this.#learn(sent);
@@ -172,20 +163,6 @@ export class Stream implements Watched {
     if (!this.closed) this.loop.libc.shutdown(this.descriptor, shutWrite);
   }
 
-  /** What is held back leaves with the next bytes, or by itself a little later. */
-  #holdBack(): void {
-    this.#heldBack = this.loop.alarm(performance.now() + heldBackMs, () => {
-      this.#heldBack = undefined;
-      if (!this.closed) setNoDelay(this.loop.libc, this.descriptor);
-    });
-  }
-
-  #releaseHeldBack(flags: number): void {
-    if (flags === msgMore || this.#heldBack === undefined) return;
-    this.loop.cancel(this.#heldBack);
-    this.#heldBack = undefined;
-  }
-
   /** What `write` has kept; it is the caller's from here on. */
   takeUnsent(): Uint8Array[] {
     const unsent = this.#unsent ?? [];
@@ -199,7 +176,6 @@ export class Stream implements Watched {
     this.readable = false;
     this.writable = false;
     this.#unsent = undefined;
-    this.#releaseHeldBack(0);
     this.loop.close(this.descriptor);
   }
 
