@@ -46,6 +46,12 @@ export function openNow(buffer: SharedArrayBuffer): number {
   return cells[0]! - cells[1]!;
 }
 
+/** How many it has ever begun, or turned away for this reason. */
+export function begunOrRefused(buffer: SharedArrayBuffer, code: ReasonCode): number {
+  const cells = new Float64Array(buffer);
+  return cells[0]! + cells[reasonIndex.get(code)!]!;
+}
+
 /** Of a data plane that is not there any more: what it had open is closed. Nobody may write to it meanwhile. */
 export function closeOpen(buffer: SharedArrayBuffer): void {
   const cells = new Float64Array(buffer);

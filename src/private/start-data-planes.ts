@@ -1,4 +1,4 @@
-import { closeOpen, createCounters, openNow } from "../base/counters.js";
+import { begunOrRefused, closeOpen, createCounters, openNow } from "../base/counters.js";
 import type { Log } from "../base/log.js";
 import { inThreadPorts, type Port } from "../base/port.js";
 import { withOwnToken } from "../rendezvous/token.js";
@@ -71,6 +71,10 @@ async function startWorkers(
   const replay = createReplay();
   const deal = createDeal<IncomingOffer>();
   const liveOf = (worker: number) => openNow(counters[worker]!);
+  /** Offers that each worker has been sent, ever: those that it has not taken up yet are its load too. */
+  const sent = counters.map(() => 0);
+  const takenUp = (worker: number) => begunOrRefused(counters[worker]!, "offers_crowded");
+  const loadOf = (worker: number) => liveOf(worker) + Math.max(0, sent[worker]! - takenUp(worker));
   const crew = await startCrewPort<FromPrivateDataPlane, ToPrivateDataPlane>({
     entry: workerEntry ?? new URL("./worker.js", import.meta.url),
     workers,
@@ -83,13 +87,19 @@ async function startWorkers(
       replay.note(message);
       if (message.type === "cancel") return lines.postAll(withOwnToken(message));
       if (message.type !== "offers") return lines.postAll(message);
-      const live = crew.status().map(({ worker, state }) => (state === "running" ? liveOf(worker) : undefined));
+      const live = crew.status().map(({ worker, state }) => (state === "running" ? loadOf(worker) : undefined));
       const { dealt, left } = deal(message.offers.map(withOwnToken), live);
-      for (const [worker, offers] of dealt) lines.post(worker, { ...message, offers });
+      for (const [worker, offers] of dealt) {
+        sent[worker]! += offers.length;
+        lines.post(worker, { ...message, offers });
+      }
       const { session } = message;
       for (const { token } of left) lines.answer({ type: "declined", session, token, reason: "verdict_refused" });
     },
-    died: (worker) => closeOpen(counters[worker]!),
+    died(worker) {
+      closeOpen(counters[worker]!);
+      sent[worker] = takenUp(worker);
+    },
   });
   return {
     port: crew.port,

@@ -116,6 +116,11 @@ export function ready(proxy: ProxyProcess): Promise<unknown> {
   return proxy.line((line) => line.msg === "public proxy is ready" || line.msg === "attached");
 }
 
+/** This process's own ports, so that those that run beside it do not choose the same ones. */
+const ownPorts = 200;
+const firstPort = 10_000 + (process.pid % 100) * ownPorts;
+let nextPort = randomInt(ownPorts);
+
 /**
  * Ports that were free a moment ago, for what must come back at the same place after a restart. Below the range from which
  * the system gives ports to outgoing connections: one of those could take the port in between.
@@ -123,7 +128,7 @@ export function ready(proxy: ProxyProcess): Promise<unknown> {
 export async function freePorts<const N extends number>(count: N): Promise<number[] & { length: N }> {
   const ports = new Set<number>();
   while (ports.size < count) {
-    const port = randomInt(10_000, 30_000);
+    const port = firstPort + (nextPort++ % ownPorts);
     const server = createServer().listen(port, "127.0.0.1");
     const free = await once(server, "listening").then(
       () => true,
