@@ -15,6 +15,8 @@ export interface Options {
 }
 
 export const caseLetters = ["a", "b", "c", "d", "e", "f", "g"] as const;
+/** Both: what one of them costs is seen beside the other. */
+export const defaultEngines = "epoll,node";
 const names = ["ONLY", "ROUNDS", "QUICK", "PROFILE", "ENGINES", "AGAINST"];
 
 export type ParsedOptions =
@@ -41,7 +43,7 @@ export function parseOptions(
   const unknown = only.find((letter) => !caseLetters.includes(letter as (typeof caseLetters)[number]));
   if (unknown !== undefined)
     return invalid(`ONLY=${given.ONLY}: letters of ${caseLetters.join(",")} with commas between them`);
-  const engines = (given.ENGINES ?? "epoll,node").split(",");
+  const engines = (given.ENGINES ?? defaultEngines).split(",");
   const against = given.AGAINST?.split(",") ?? [];
   const times = quick ? { windowMs: 350, warmUpMs: 150 } : { windowMs: 1500, warmUpMs: 400 };
   return { status: "ok", options: { only, rounds, quick, profile: isOn(given.PROFILE), engines, against, ...times } };

@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { drawChart } from "./chart.js";
 import type { Contestant } from "./contestants/contestant.js";
 import type { CaseResult } from "./figures.js";
-import type { Options } from "./options.js";
+import { defaultEngines, type Options } from "./options.js";
 
 /** All that one run found out. Nothing of it may be compared with another run. */
 export interface Report {
@@ -61,13 +61,14 @@ export function commitHash(): string {
 }
 
 /** As make is called for it. */
-export function commandOf({ only, rounds, quick, engines }: Options): string {
+export function commandOf({ only, rounds, quick, engines, against }: Options): string {
   return [
     "make bench",
     `ONLY=${only.join(",")}`,
     `ROUNDS=${rounds}`,
     ...(quick ? ["QUICK=1"] : []),
-    ...(engines.join() === "node" ? [] : [`ENGINES=${engines.join(",")}`]),
+    ...(engines.join() === defaultEngines ? [] : [`ENGINES=${engines.join(",")}`]),
+    ...(against.length === 0 ? [] : [`AGAINST=${against.join(",")}`]),
   ].join(" ");
 }
 

@@ -12,8 +12,10 @@ import { createTargets, type Target } from "./targets.js";
 
 /** An offer that says it is good for longer is given up by then: what it holds open must not depend on who made it. */
 const maxOfferMs = 60_000;
-/** Offers of one session that may be under way. An honest public proxy stops at half of it (`Welcome.limits`). */
+/** Offers of one session that may be under way, shared out among the data planes. */
 const maxUnansweredOffers = 2048;
+/** What an honest public proxy stops at (`Welcome.limits`). They may all have come to one data plane. */
+const honestUnansweredOffers = 1024;
 /** What is left of an offer's time for the verdict to travel, so that a target that never answers is a decline. */
 const verdictTravelShare = 0.1;
 
@@ -57,7 +59,8 @@ interface DialOrder {
 export function startPrivateDataPlane(options: PrivateDataPlaneOptions): void {
   const { transport, port, counters } = options;
   let { config } = options;
-  const maxUnanswered = Math.ceil(maxUnansweredOffers / (options.workers ?? 1));
+  const share = Math.ceil(maxUnansweredOffers / (options.workers ?? 1));
+  const maxUnanswered = Math.max(honestUnansweredOffers, share);
   let draining = false;
   const targets = createTargets();
   const sessions = new Map<string, SessionEndpoints>();

@@ -104,7 +104,7 @@ async function startWorkers(options: DataPlanesOptions, workers: number): Promis
     intercept(message, lines) {
       if (message.type !== "pass") return false;
       const { to, passed, as } = message;
-      lines.pass(to, passed.owner, { type: "passed", passed, as });
+      lines.pass(to, passed, { type: "passed", passed, as });
       return true;
     },
     died(worker) {

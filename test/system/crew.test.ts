@@ -90,7 +90,7 @@ test("what a worker was given, and dies before it is told of, is closed", async 
   await dead;
   t.is(await end, "ECONNRESET");
   // The message comes too late, and must not close whatever has the number by now.
-  crew.pass(1, passed.owner, { type: "passed", passed });
+  crew.pass(1, passed, { type: "passed", passed });
 });
 
 test("what is given to a worker that has died is closed, and the one in its place hears nothing of it", async (t) => {
@@ -105,7 +105,7 @@ test("what is given to a worker that has died is closed, and the one in its plac
   const { passed } = await given;
   while (!crew.isThere(1)) await new Promise((resolve) => setTimeout(resolve, 20));
   const end = endOf(peer);
-  crew.pass(1, passed.owner, { type: "passed", passed });
+  crew.pass(1, passed, { type: "passed", passed });
   t.is(await end, "ECONNRESET");
   await crew.stop();
   t.deepEqual(heardOfSecond, []);

@@ -90,6 +90,9 @@ export async function bootWorker<Role, In, Out>(
       if (handed === undefined) return { status: "left" };
       // Copies, because a clone takes the whole memory that a view looks into.
       const unread = handed.unread.map((bytes) => new Uint8Array(bytes));
+      // As soon as the caller has posted it: a thread may end in ways that run no exit handlers, and then nobody would
+      // ever hear of it.
+      queueMicrotask(() => port.flush());
       return { status: "given", passed: { ...handed, unread, owner: to } };
     },
     take(passed) {
@@ -107,5 +110,7 @@ export async function bootWorker<Role, In, Out>(
     exchange,
     listening: (use) => data.listening.filter((one) => one.use === use).map(({ address }) => address),
   });
+  // Not before: what is given to a worker that does not come up is lost.
+  Atomics.store(duty, data.worker, owner);
   parentPort?.postMessage("ready");
 }

@@ -56,7 +56,7 @@ export async function startCrewPort<In extends Typed, Out extends Typed>(
 
   const lines: CrewLines<In, Out> = {
     post: (worker, message) => crew?.post(worker, message),
-    pass: (worker, owner, message) => crew?.pass(worker, owner, message),
+    pass: (worker, passed, message) => crew?.pass(worker, passed, message),
     postAll(message) {
       for (let worker = 0; worker < workers; worker++) crew?.post(worker, message);
     },

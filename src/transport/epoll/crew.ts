@@ -1,9 +1,10 @@
 import { availableParallelism } from "node:os";
 import { monotonic } from "../../base/deadline.js";
-import { stackOf } from "../../base/errors.js";
+import { ProxyError, stackOf } from "../../base/errors.js";
 import type { Log } from "../../base/log.js";
 import {
   assign,
+  closeIfOwned,
   closeOwnedBy,
   createDescriptorTable,
   createOwnership,
@@ -52,10 +53,10 @@ export interface Crew<Out> {
   /** To a worker that is not there: dropped, for its replacement is told everything. */
   post(worker: number, message: Out): void;
   /**
-   * Passes a message on that carries a descriptor, which `owner` has been given. Where that thread is not there any more the
+   * Passes a message on that carries a descriptor, which its owner has been given. Where that thread is not there any more the
    * descriptor is closed, and nobody is told.
    */
-  pass(worker: number, owner: Owner, message: Out): void;
+  pass(worker: number, passed: { readonly owner: Owner; readonly descriptor: number }, message: Out): void;
   isThere(worker: number): boolean;
   status(): WorkerStatus[];
   /** From here on a worker that ends is not replaced. */
@@ -68,6 +69,8 @@ interface Place<In, Out> {
   readonly worker: number;
   listeners: readonly WorkerListener[];
   thread: Thread<In, Out> | undefined;
+  /** Its data plane runs. */
+  ready: boolean;
   /** Whose the listening sockets are: of the thread, or of the last one while there is none. */
   owner: Owner;
   restarts: number;
@@ -91,6 +94,7 @@ export async function startCrew<In, Out>(options: CrewOptions<In, Out>): Promise
       worker,
       listeners,
       thread: undefined,
+      ready: false,
       owner,
       restarts: 0,
       startedAt: 0,
@@ -119,7 +123,12 @@ export async function startCrew<In, Out>(options: CrewOptions<In, Out>): Promise
     });
     place.thread = thread;
     place.startedAt = monotonic();
-    Atomics.store(duty, worker, place.owner);
+    thread.ready.then(
+      () => {
+        place.ready = place.thread === thread;
+      },
+      () => {},
+    );
     void thread.ended.then((error) => ended(place, error));
     return thread;
   }
@@ -132,6 +141,7 @@ export async function startCrew<In, Out>(options: CrewOptions<In, Out>): Promise
     const { worker } = place;
     Atomics.store(duty, worker, 0);
     place.thread = undefined;
+    place.ready = false;
     const dead = place.owner;
     const replaced = up && !retired;
     if (replaced) {
@@ -209,6 +219,9 @@ export async function startCrew<In, Out>(options: CrewOptions<In, Out>): Promise
 
   try {
     await Promise.all(places.map((place) => start(place).ready));
+    if (places.some(({ thread }) => thread === undefined)) {
+      throw new ProxyError("internal", "a data-plane worker ended while the others were starting");
+    }
   } catch (error) {
     await stop();
     throw error;
@@ -217,16 +230,16 @@ export async function startCrew<In, Out>(options: CrewOptions<In, Out>): Promise
 
   return {
     post: (worker, message) => places[worker]?.thread?.port.post(message),
-    pass(worker, owner, message) {
+    pass(worker, { owner, descriptor }, message) {
       const place = places[worker];
       if (place?.thread !== undefined && place.owner === owner) place.thread.port.post(message);
-      else closeOwnedBy(descriptors, owner, new Set());
+      else closeIfOwned(descriptors, descriptor, owner);
     },
     isThere: (worker) => places[worker]?.thread !== undefined,
     status: () =>
-      places.map(({ worker, thread, restarts }) => ({
+      places.map(({ worker, ready, restarts }) => ({
         worker,
-        state: thread === undefined ? "restarting" : "running",
+        state: ready ? "running" : "restarting",
         restarts,
       })),
     retire() {

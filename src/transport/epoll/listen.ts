@@ -23,6 +23,8 @@ import { Stream } from "./stream.js";
 /** Clients accepted in one round, so that a flood of new ones leaves the others their turn. */
 const maxAcceptsPerRound = 64;
 
+const noRoomToWatch = "the system has no room to watch another descriptor: raise fs.epoll.max_user_watches";
+
 /** Errors of `accept` which say that one client has left again before it was accepted (accept(2)): on to the next. */
 const leftAgain: ReadonlySet<number> = new Set([eConnAborted, eIntr, eProto, ePerm]);
 
@@ -54,8 +56,8 @@ class Acceptor implements Watched {
     this.#accept = accept;
     this.#local = hasOneAddress(bound.address) ? bound.address : undefined;
     this.#guard = descriptorGuard((state, detail) => {
-      this.#pause(state === "paused");
-      starved(state, detail);
+      if (this.#pause(state === "paused")) starved(state, detail);
+      else this.#guard.failed(noRoomToWatch);
     });
     loop.watch(bound.descriptor, this, epollIn | epollExclusive);
   }
@@ -94,18 +96,26 @@ class Acceptor implements Watched {
     try {
       stream = new Stream(this.#loop, descriptor, this.#bound.address.family === "unix" ? "unix" : "tcp");
     } catch {
-      return this.#guard.failed("no room to watch another descriptor");
+      return this.#guard.failed(noRoomToWatch);
     }
     const remote = decodeSocketAddress(this.#address);
     this.#accept(new EpollEndpoint(stream, remote, this.#local ?? localAddress(this.#loop.libc, descriptor)));
   }
 
-  #pause(paused: boolean): void {
-    if (this.#closed || this.#paused === paused || !this.#loop.owns(this.#bound.descriptor)) return;
-    this.#paused = paused;
+  /** False where it cannot go on, and stays paused. */
+  #pause(paused: boolean): boolean {
+    if (this.#closed || this.#paused === paused || !this.#loop.owns(this.#bound.descriptor)) return true;
     // Out of the set and in again: an exclusive watch cannot be modified (epoll_ctl(2)).
     if (paused) this.#loop.unwatch(this.#bound.descriptor);
-    else this.#loop.watch(this.#bound.descriptor, this, epollIn | epollExclusive);
+    else {
+      try {
+        this.#loop.watch(this.#bound.descriptor, this, epollIn | epollExclusive);
+      } catch {
+        return false;
+      }
+    }
+    this.#paused = paused;
+    return true;
   }
 }
 

@@ -78,15 +78,17 @@ const resetOnClose = new Int32Array([1, 0]) as unknown as Uint8Array;
  * when that one runs no more. Connections are reset: a FIN would tell their peers that all has been said.
  */
 export function closeOwnedBy(table: SharedArrayBuffer, owner: Owner, except: ReadonlySet<number>): number[] {
-  const owners = new Int32Array(table);
   const closed = ownedBy(table, owner).filter((descriptor) => !except.has(descriptor));
-  for (const descriptor of closed) {
-    Atomics.store(owners, descriptor, nobody);
-    // What is no socket does not care.
-    loadLibc().setOption(descriptor, solSocket, soLinger, resetOnClose, 8);
-    loadLibc().close(descriptor);
-  }
+  for (const descriptor of closed) closeIfOwned(table, descriptor, owner);
   return closed;
+}
+
+/** The same for one descriptor, where it is still that owner's. */
+export function closeIfOwned(table: SharedArrayBuffer, descriptor: number, owner: Owner): void {
+  if (Atomics.compareExchange(new Int32Array(table), descriptor, owner, nobody) !== owner) return;
+  // What is no socket does not care.
+  loadLibc().setOption(descriptor, solSocket, soLinger, resetOnClose, 8);
+  loadLibc().close(descriptor);
 }
 
 /** Gives a descriptor that is in no table yet to an owner: a listening socket to its worker. False where it has no room. */

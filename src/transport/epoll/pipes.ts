@@ -24,8 +24,7 @@ export interface Pipes {
   /** Undefined where all are lent, or the system gives none that is large enough: then the flow does without. */
   lend(): Pipe | undefined;
   /**
-   * `bytes` are still in it, as the flow has counted. With any left it is closed: they must not reach another client. So
-   * is one whose flow was broken off, for then nobody knows.
+   * `bytes` are still in it, as the flow has counted. With any left it is closed: they must not reach another client.
    */
   takeBack(pipe: Pipe, bytes: number): void;
   /** Closes those that are not lent. */

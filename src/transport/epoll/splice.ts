@@ -1,23 +1,17 @@
 import { ProxyError } from "../../base/errors.js";
 import type { Endpoint, Splice, SpliceEnd, SpliceOptions } from "../endpoint.js";
 import { EndingSplice } from "../splice-end.js";
-import { eAgain, ePipe, spliceMove, spliceNonblock } from "./abi.js";
+import { eAgain, ePipe } from "./abi.js";
 import type { Alarm } from "./alarms.js";
+import { Direction } from "./direction.js";
 import { EpollEndpoint, lingerMs, type Released } from "./endpoint.js";
 import type { EventLoop, Turn } from "./loop.js";
-import { maxSpliceBytes, type Pipe, type Pipes } from "./pipes.js";
+import type { Pipes } from "./pipes.js";
 import { setKeepalive } from "./socket-options.js";
 import type { Stream, StreamUser } from "./stream.js";
 
-/** What one direction moves in one turn: then the others have theirs. A tenth of a millisecond's work. */
+/** What one direction moves in one turn, in a fraction of a millisecond: then the others have theirs. */
 const turnBytes = 1024 * 1024;
-/** A read of this much, several times in a row, is bulk: from then on the bytes stay in the kernel. */
-const bulkReadBytes = 16 * 1024;
-const bulkAfterReads = 3;
-/** A pipeful of less than this, several times in a row, is bulk no more. */
-const trickleBytes = 4 * 1024;
-const trickleAfter = 4;
-
 /** A connection that has lived this long is probed when it falls silent. Most are over before, and need no probes. */
 const keepaliveAfterMs = 20_000;
 
@@ -29,36 +23,9 @@ export function splice(a: Endpoint, b: Endpoint, options: SpliceOptions, pipes: 
   return new Join(a.release(), b.release(), options, pipes);
 }
 
-/** Bytes from one stream to the other. */
-class Direction {
-  readonly name: "ab" | "ba";
-  readonly from: Stream;
-  readonly to: Stream;
-  /** Received and counted, and not taken by `to` yet: these, and then what is in the pipe. */
-  pending: Uint8Array | undefined;
-  pipe: Pipe | undefined;
-  pipedBytes = 0;
-  /** Large reads in a row, or, once it is bulk, what is left of its credit. */
-  bulk = 0;
-  bytes = 0;
-  /** The FIN of `from` is here, and so is every byte before it. */
-  ended = false;
-  /** `to` takes no more bytes: what comes for it is dropped. */
-  deaf = false;
-  /** Ended, and everything was given on, the FIN too. */
-  done = false;
-
-  constructor(name: "ab" | "ba", from: Stream, to: Stream) {
-    this.name = name;
-    this.from = from;
-    this.to = to;
-  }
-}
-
 /** A splice under way. It lives by the events of its streams, with no promise and no timer for each chunk. */
 class Join extends EndingSplice implements StreamUser, Turn {
   readonly #loop: EventLoop;
-  readonly #pipes: Pipes;
   readonly #options: SpliceOptions;
   readonly #ab: Direction;
   readonly #ba: Direction;
@@ -76,11 +43,10 @@ class Join extends EndingSplice implements StreamUser, Turn {
   constructor(a: Released, b: Released, options: SpliceOptions, pipes: Pipes) {
     super();
     this.#loop = a.stream.loop;
-    this.#pipes = pipes;
     this.#options = options;
     this.#lastByteAt = this.#loop.now;
-    this.#ab = new Direction("ab", a.stream, b.stream);
-    this.#ba = new Direction("ba", b.stream, a.stream);
+    this.#ab = new Direction("ab", a.stream, b.stream, pipes);
+    this.#ba = new Direction("ba", b.stream, a.stream, pipes);
     a.stream.user = this;
     b.stream.user = this;
     this.#takeOver(a, b);
@@ -124,8 +90,7 @@ class Join extends EndingSplice implements StreamUser, Turn {
 
   #begin(direction: Direction, unsent: readonly Uint8Array[], unread: readonly Uint8Array[]): void {
     for (const bytes of unread) this.#count(direction, bytes.length);
-    const [only, ...more] = [...unsent, ...unread];
-    direction.pending = more.length === 0 ? only : Buffer.concat([only!, ...more]);
+    direction.begin([...unsent, ...unread]);
   }
 
   #count(direction: Direction, bytes: number): void {
@@ -138,8 +103,8 @@ class Join extends EndingSplice implements StreamUser, Turn {
   #pump(direction: Direction): void {
     let budget = turnBytes;
     while (!this.#over && !direction.done) {
-      if (direction.pending !== undefined || direction.pipedBytes > 0) {
-        if (!this.#giveOn(direction)) return;
+      if (direction.holds) {
+        if (!direction.giveOn()) return;
       } else if (direction.ended) {
         this.#finish(direction);
       } else if (!direction.from.readable) {
@@ -148,91 +113,20 @@ class Join extends EndingSplice implements StreamUser, Turn {
         this.#wantTurn();
         return;
       } else {
-        const taken = this.#take(direction);
-        if (taken <= 0) {
-          if (taken === eAgain) return;
-          if (taken === 0) this.#ended(direction);
-          else this.#failed(direction.from, taken);
-        } else budget -= taken;
+        const taken = direction.take();
+        if (taken === eAgain) return;
+        if (taken === 0) this.#ended(direction);
+        else if (taken < 0) this.#failed(direction.from, taken);
+        else if (!direction.deaf) {
+          this.#count(direction, taken);
+          direction.giveTaken();
+        }
+        budget -= taken;
       }
+      const { refusal } = direction;
+      direction.refusal = undefined;
+      if (refusal !== undefined) this.#failed(direction.to, refusal);
     }
-  }
-
-  /** Takes bytes from the source and gives on what it can at once. Returns what `receive` does. */
-  #take(direction: Direction): number {
-    const { from, to } = direction;
-    const pipe = direction.bulk < bulkAfterReads || direction.deaf || from.urgent ? undefined : this.#pipeOf(direction);
-    if (pipe !== undefined) return this.#takeBulk(direction, pipe);
-    // It is empty, and bulk no more: another flow can use it.
-    this.#returnPipe(direction);
-    const received = from.receive();
-    if (received <= 0 || direction.deaf) return received;
-    this.#count(direction, received);
-    direction.bulk = received >= bulkReadBytes ? Math.min(direction.bulk + 1, bulkAfterReads) : 0;
-    const { scratch } = this.#loop;
-    const sent = to.writable ? to.send(scratch, received) : eAgain;
-    if (sent === received) return received;
-    if (sent < 0 && sent !== eAgain) {
-      this.#failed(to, sent);
-      return received;
-    }
-    direction.pending = Buffer.from(scratch.subarray(Math.max(sent, 0), received));
-    return received;
-  }
-
-  #takeBulk(direction: Direction, pipe: Pipe): number {
-    const { from } = direction;
-    // Into an empty pipe: so EAGAIN can only mean that there is nothing to take.
-    const taken = this.#loop.libc.splice(from.descriptor, pipe.in, maxSpliceBytes, spliceMove | spliceNonblock);
-    if (taken > 0) {
-      direction.pipedBytes = taken;
-      this.#count(direction, taken);
-      if (taken >= trickleBytes) direction.bulk = bulkAfterReads + trickleAfter;
-      else if (--direction.bulk <= bulkAfterReads) direction.bulk = 0;
-      return taken;
-    }
-    this.#returnPipe(direction);
-    if (taken === eAgain) from.readable = false;
-    return taken < 0 && taken !== eAgain && from.peerEnded ? 0 : taken;
-  }
-
-  #pipeOf(direction: Direction): Pipe | undefined {
-    direction.pipe ??= this.#pipes.lend();
-    return direction.pipe;
-  }
-
-  #returnPipe(direction: Direction): void {
-    if (direction.pipe === undefined) return;
-    this.#pipes.takeBack(direction.pipe, direction.pipedBytes);
-    direction.pipe = undefined;
-    direction.pipedBytes = 0;
-  }
-
-  /** Gives the destination what was taken before. False when it takes no more now. */
-  #giveOn(direction: Direction): boolean {
-    const { to, pending } = direction;
-    if (direction.deaf) {
-      direction.pending = undefined;
-      this.#returnPipe(direction);
-      return true;
-    }
-    if (!to.writable) return false;
-    // A partial success does not say that the destination is full; only EAGAIN does, and only after it comes an edge.
-    const given =
-      pending === undefined
-        ? this.#loop.libc.splice(direction.pipe!.out, to.descriptor, direction.pipedBytes, spliceMove | spliceNonblock)
-        : to.send(pending, pending.length);
-    if (given > 0) {
-      if (pending === undefined) direction.pipedBytes -= given;
-      else direction.pending = given === pending.length ? undefined : pending.subarray(given);
-      return true;
-    }
-    if (given === eAgain) {
-      to.writable = false;
-      return false;
-    }
-    this.#failed(to, given);
-    return true;
   }
 
   #wantTurn(): void {
@@ -252,7 +146,7 @@ class Join extends EndingSplice implements StreamUser, Turn {
   /** Everything of this direction was given on. */
   #finish(direction: Direction): void {
     direction.done = true;
-    this.#returnPipe(direction);
+    direction.drop();
     // Where the other direction has ended before, closing says it all.
     if (this.#ab.done && this.#ba.done) return this.#close(undefined);
     if (!direction.deaf) direction.to.shutdown();
@@ -286,8 +180,7 @@ class Join extends EndingSplice implements StreamUser, Turn {
   #departed(direction: Direction): void {
     const back = this.#otherWay(direction);
     direction.from.close();
-    this.#returnPipe(back);
-    back.pending = undefined;
+    back.drop();
     if (direction.done) this.#linger();
   }
 
@@ -314,10 +207,8 @@ class Join extends EndingSplice implements StreamUser, Turn {
   #settle(): void {
     if (this.#over) return;
     this.#over = true;
-    this.#returnPipe(this.#ab);
-    this.#returnPipe(this.#ba);
-    this.#ab.pending = undefined;
-    this.#ba.pending = undefined;
+    this.#ab.drop();
+    this.#ba.drop();
     if (this.#limit !== undefined) this.#loop.cancel(this.#limit);
     if (this.#lingering !== undefined) this.#loop.cancel(this.#lingering);
     this.ended({
@@ -335,7 +226,8 @@ class Join extends EndingSplice implements StreamUser, Turn {
     const limitMs = halfClosed ? halfClosedTimeoutMs : idleTimeoutMs;
     const nextLookMs = this.#probed ? limitMs : Math.min(limitMs, keepaliveAfterMs);
     this.#limit = this.#loop.alarm(this.#lastByteAt + nextLookMs, () => {
-      if (this.#loop.now - this.#lastByteAt >= limitMs) {
+      // The very sum by which the alarm is due: with another it could be due and not over, in one round for ever.
+      if (this.#loop.now >= this.#lastByteAt + limitMs) {
         return this.#close(halfClosed ? "half_closed_timeout" : "idle_timeout");
       }
       this.#probe();

@@ -53,6 +53,18 @@ export interface Thread<In, Out> {
   end(): Promise<void>;
 }
 
+function createWorker(entry: URL, data: JoinedThreadData): Worker {
+  return new Worker(entry, {
+    workerData: data,
+    transferList: [data.channel],
+    name: `data-plane-${data.worker}`,
+    resourceLimits: { maxYoungGenerationSizeMb: youngGenerationMb },
+    // A thread has the options of its process, V8's too, unless some are named: and then none of V8's may be. Of a text
+    // (`--eval`) it must not have the one that says what the text is.
+    ...(process.execArgv.some((option) => option.startsWith("--input-type")) ? { execArgv: [] } : {}),
+  });
+}
+
 /** Starts a thread. `received` gets what its data plane posts; `fault` what `received` throws. */
 export function startThread<In, Out>(options: {
   entry: URL;
@@ -72,15 +84,16 @@ export function startThread<In, Out>(options: {
   port.receive(options.received);
 
   const data: JoinedThreadData = { ...options.data, channel: port2, wake: eventDescriptor, leave: leave.buffer };
-  const worker = new Worker(options.entry, {
-    workerData: data,
-    transferList: [port2],
-    name: `data-plane-${data.worker}`,
-    resourceLimits: { maxYoungGenerationSizeMb: youngGenerationMb },
-    // A thread has the options of its process, V8's too, unless some are named: and then none of V8's may be. Of a text
-    // (`--eval`) it must not have the one that says what the text is.
-    ...(process.execArgv.some((option) => option.startsWith("--input-type")) ? { execArgv: [] } : {}),
-  });
+  let worker: Worker;
+  try {
+    worker = createWorker(options.entry, data);
+  } catch (cause) {
+    // The system gives no more threads. It is tried again and again, and must not cost a descriptor each time.
+    loadLibc().close(eventDescriptor);
+    port.close();
+    port2.close();
+    throw cause;
+  }
   let error: Error | undefined;
   worker.on("error", (thrown: unknown) => {
     error = thrown instanceof Error ? thrown : new Error(String(thrown));
