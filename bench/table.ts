@@ -1,7 +1,7 @@
 import type { CaseResult, Row } from "./figures.js";
 import type { Spread } from "./statistics.js";
 
-/** Markdown that is aligned as well: one table for each variant of a case. Median, and in brackets the least and the most. */
+/** Markdown that is aligned as well: one table for each variant of a case. Median, and how far it is to be trusted. */
 export function formatCase({ letter, title, figures, rows }: CaseResult): string {
   const variants = [...new Set(rows.map(({ variant }) => variant))];
   return variants
@@ -26,10 +26,8 @@ function lastCell({ limits, problems }: Row): string {
 
 export function formatSpread(spread: Spread | undefined): string {
   if (spread === undefined) return "-";
-  const { median, min, max, values } = spread;
-  return values.length === 1
-    ? formatNumber(median)
-    : `${formatNumber(median)} (${formatNumber(min)}-${formatNumber(max)})`;
+  const { median, plusMinus, values } = spread;
+  return values.length === 1 ? formatNumber(median) : `${formatNumber(median)} ±${formatNumber(plusMinus)}`;
 }
 
 /** Three digits that mean something; more only before the point. */

@@ -35,9 +35,19 @@ function hoardPipes(left: number): number {
   return 2 * hoard.length;
 }
 
+/** Looking takes a descriptor: where there is none, all are taken. */
+function listDescriptors(): number[] | undefined {
+  try {
+    return readdirSync("/proc/self/fd").map(Number);
+  } catch {
+    return undefined;
+  }
+}
+
 function held() {
   const pipeEnds: number[] = [];
-  const descriptors = readdirSync("/proc/self/fd").map(Number);
+  const descriptors = listDescriptors();
+  if (descriptors === undefined) return { descriptors: Number.MAX_SAFE_INTEGER, pipeEnds: 0, largest: 0 };
   for (const descriptor of descriptors) {
     try {
       if (readlinkSync(`/proc/self/fd/${descriptor}`).startsWith("pipe:")) pipeEnds.push(descriptor);

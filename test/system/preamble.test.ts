@@ -33,7 +33,12 @@ for (const [version, header] of [
 ] as const) {
   test(`behind a load balancer that sends PROXY ${version}, the client's own address is passed on and logged`, async (t) => {
     const arrived: Buffer[] = [];
-    const server = await plainServer((socket) => socket.on("data", (chunk) => arrived.push(chunk)));
+    const server = await plainServer((socket) =>
+      socket.on("data", (chunk) => {
+        arrived.push(chunk);
+        socket.write("answer");
+      }),
+    );
     t.teardown(() => server.close());
     const pair = await startPair(t, certificates, [{ address: server.address, proxyProtocol: "v1" }], {
       public: behindBalancer,
@@ -46,6 +51,7 @@ for (const [version, header] of [
       arrived.length = 0;
       const client = await tcpClient(pair.public.clientPort);
       client.setNoDelay(true);
+      const answered = once(client, "data");
       for (const segment of segments) client.write(segment);
       const wanted = `PROXY TCP4 203.0.113.7 198.51.100.1 40000 443\r\n`;
       const ended = pair.public.log.lines.length;
@@ -54,6 +60,8 @@ for (const [version, header] of [
       const bytes = Buffer.concat(arrived);
       t.is(bytes.subarray(0, wanted.length).toString(), wanted);
       t.true(bytes.subarray(wanted.length).equals(hello));
+      // Who leaves before has not been served.
+      await answered;
       client.resetAndDestroy();
       const line = await pair.public.log.line(
         (candidate) => candidate.message === "connection" && pair.public.log.lines.indexOf(candidate) >= ended,

@@ -36,6 +36,7 @@ async function recorder(): Promise<{ server: InternalServer; first(bytes: number
         if (chunk === null) await once(incoming, "readable");
         else got = Buffer.concat([got, chunk]);
       }
+      incoming.write("answer");
       return got;
     },
   };
@@ -61,6 +62,7 @@ test("proxyProtocol v2: address, server name and connection id; the announcement
   const pair = await startPair(t, certificates, [{ address: target.server.address, proxyProtocol: "v2" }]);
   const client = await tcpClient(pair.public.clientPort);
   const hello = await clientHello(serverName);
+  const answered = once(client, "data");
   client.write(hello);
   const bytes = await target.first(hello.length + 16 + 12 + 3 + serverName.length + 3 + 10);
   const decoded = decodeProxyHeader(bytes);
@@ -72,6 +74,8 @@ test("proxyProtocol v2: address, server name and connection id; the announcement
   t.is(header.serverName, serverName);
   t.is(header.announcementId, undefined);
   t.true(bytes.subarray(length).equals(hello));
+  // Who leaves before has not been served.
+  await answered;
   client.resetAndDestroy();
   const line = await pair.public.log.line(({ message }) => message === "connection");
   t.is(Buffer.from(header.connectionId!).toString(), String(line.fields.connection));

@@ -38,6 +38,11 @@ test("the given share of the values does not exceed a percentile, which is one o
 
 test("a spread goes from the least to the most", (t) => {
   t.like(spreadOf([5, 1, 3]), { median: 3, min: 1, max: 5 });
+  // Student's t: 4.303 with two degrees of freedom, 12.706 with one; beyond the table it stays as it was.
+  t.is(spreadOf([5, 1, 3]).plusMinus.toFixed(3), ((4.303 * 2) / Math.sqrt(3)).toFixed(3));
+  t.is(spreadOf([1, 3]).plusMinus.toFixed(3), "12.706");
+  t.true(Number.isNaN(spreadOf([7]).plusMinus));
+  t.true(spreadOf(Array.from({ length: 40 }, (_, index) => index % 2)).plusMinus < 0.2);
 });
 
 test("every contestant begins a round before any begins a second one", (t) => {
@@ -81,7 +86,7 @@ test("a table names every contestant, also one that failed, and every line has a
 });
 
 test("a figure is shown with its spread, and with three digits", (t) => {
-  t.is(formatSpread(spreadOf([1, 2, 3])), "2.00 (1.00-3.00)");
+  t.is(formatSpread(spreadOf([1, 2, 3])), "2.00 ±2.48");
   t.is(formatSpread(spreadOf([12.345])), "12.3");
   t.is(formatSpread(undefined), "-");
   t.is(formatNumber(99.97), "100");
