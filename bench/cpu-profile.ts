@@ -40,7 +40,7 @@ export function summarise(
     const spent = profile.timeDeltas[at] ?? 0;
     now += spent;
     if (windows.length > 0 && !windows.some(({ from, to }) => now >= from && now <= to)) continue;
-    if (frame === undefined || spent <= 0 || frame.functionName === "(idle)") continue;
+    if (frame === undefined || spent <= 0 || isIdle(frame)) continue;
     busy += spent;
     const place = placeOf(frame.url);
     const where = place === "" ? "" : ` ${place}:${frame.lineNumber + 1}`;
@@ -48,6 +48,11 @@ export function summarise(
     add(areas, areaOf(frame.functionName, place), spent);
   }
   return { busySeconds: busy / 1e6, areas: shares(areas, busy), functions: shares(functions, busy) };
+}
+
+/** Waiting: in Node's own loop, or, in a data-plane worker, in epoll. */
+function isIdle({ functionName, url }: { readonly functionName: string; readonly url: string }): boolean {
+  return functionName === "(idle)" || (functionName === "epollWait" && url.endsWith("/epoll/libc.js"));
 }
 
 /** Paths from the project's root. */

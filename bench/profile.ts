@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { cases } from "./cases/all.js";
 import { type Contestant, findProgram } from "./contestants/contestant.js";
@@ -25,11 +25,11 @@ export async function profileOurs(bench: Bench): Promise<void> {
     for (const one of cases) {
       if (!profiled.includes(one.letter) || !bench.options.only.includes(one.letter)) continue;
       const directory = join(bench.scratch, `profile-${engine}-${one.letter}`);
-      mkdirSync(directory);
+      // A folder for each role: every thread of a process writes a profile of its own into it.
+      for (const role of roles) mkdirSync(join(directory, role), { recursive: true });
       const nodeFlags = (role: string) => [
         "--cpu-prof",
-        `--cpu-prof-dir=${directory}`,
-        `--cpu-prof-name=${role}.cpuprofile`,
+        `--cpu-prof-dir=${join(directory, role)}`,
         `--cpu-prof-interval=${intervalUs}`,
       ];
       const windows: Window[] = [];
@@ -49,7 +49,7 @@ export async function profileOurs(bench: Bench): Promise<void> {
           const calls = join(directory, `${role}.strace`);
           const heading = `## ${one.letter}, engine ${engine}: ${role} proxy\n\n`;
           const callText = counted && existsSync(calls) ? readFileSync(calls, "utf8") : "no strace here\n";
-          return `${heading}${formatProfile(join(directory, `${role}.cpuprofile`), seen)}\nSystem calls:\n\n${callText}`;
+          return `${heading}${formatProfiles(join(directory, role), seen)}\nSystem calls:\n\n${callText}`;
         })
         .join("\n");
       console.log(text);
@@ -58,12 +58,24 @@ export async function profileOurs(bench: Bench): Promise<void> {
   }
 }
 
+/** Node's names end with the number of the thread, 0 the main one, and a serial number: `CPU.DATE.TIME.PID.1.002.cpuprofile`. */
+function formatProfiles(directory: string, windows: readonly Window[]): string {
+  const threads = readdirSync(directory).map((name) => ({ name, thread: Number(name.split(".").at(-3)) }));
+  return threads
+    .sort((a, b) => a.thread - b.thread)
+    .map(({ name, thread }) => {
+      const title = thread === 0 ? "The main thread" : `Worker thread ${thread}`;
+      return `${title}: ${formatProfile(join(directory, name), windows)}`;
+    })
+    .join("\n");
+}
+
 function formatProfile(path: string, windows: readonly Window[]): string {
   const { busySeconds, areas, functions } = summarise(JSON.parse(readFileSync(path, "utf8")) as CpuProfile, windows);
   const line = ({ name, share }: { name: string; share: number }) =>
     `${(share * 100).toFixed(1).padStart(6)} %  ${name}\n`;
   return (
-    `JavaScript thread busy for ${busySeconds.toFixed(2)} s. Where:\n\n${areas.map(line).join("")}\n` +
+    `busy for ${busySeconds.toFixed(2)} s. Where:\n\n${areas.map(line).join("")}\n` +
     `The functions themselves:\n\n${functions.slice(0, shownFunctions).map(line).join("")}`
   );
 }
