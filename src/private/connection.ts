@@ -14,8 +14,8 @@ import type { Target } from "./targets.js";
 
 /**
  * The story of one rendezvous: dial the target and the public proxy at the same time, present the token, give the
- * verdict, splice. It ends when the splice begins. Never rejects: what goes wrong becomes one reason code, which the public proxy is told where it can
- * still be told, and which is counted and logged here.
+ * verdict, splice. It ends when the splice begins. Never rejects: what goes wrong becomes one reason code, which the
+ * public proxy is told where it can still be told, and which is counted and logged here.
  */
 export async function answerOffer(rendezvous: LiveRendezvous, plane: RendezvousPlane): Promise<void> {
   const { offer } = rendezvous;

@@ -10,8 +10,8 @@ import { readPreamble } from "./preamble.js";
 
 /**
  * The story of one client connection: read the ClientHello, find who announced the name, have the client fetched,
- * splice. It ends when the splice begins. Owns `client`. Never rejects: whatever goes wrong becomes one reason code, in the one catch below, and the
- * code becomes alert, counter and log line.
+ * splice. It ends when the splice begins. Owns `client`. Never rejects: whatever goes wrong becomes one reason code, in
+ * the one catch below, and the code becomes alert, counter and log line.
  */
 export async function serveClient(client: Endpoint, plane: ClientPlane): Promise<void> {
   const connection = plane.connections.open(client);

@@ -65,7 +65,7 @@ export const both = {
     maxPipes: setting(
       integer(1, 65_536),
       256,
-      "How many pipes the epoll engine keeps for bulk transfers, in all threads together; beyond it bytes are copied. A pipe takes two descriptors and 256 KiB: unprivileged users may have 64 MiB of them (`fs.pipe-user-pages-soft`), which is 256.",
+      "How many pipes the epoll engine keeps for bulk transfers, in all threads together; beyond it bytes are copied. A pipe takes two descriptors and 256 KiB, each of the first 16 of a thread 1 MiB; unprivileged users may have 64 MiB of them (`fs.pipe-user-pages-soft`), and what goes beyond is copied.",
     ),
   },
   log: {

@@ -19,7 +19,6 @@ const inHeaders: Readonly<Record<string, readonly [ours: number, theirs: string]
   epollEdge: [abi.epollEdge, "EPOLLET"],
   epollAdd: [abi.epollAdd, "EPOLL_CTL_ADD"],
   epollDelete: [abi.epollDelete, "EPOLL_CTL_DEL"],
-  epollModify: [abi.epollModify, "EPOLL_CTL_MOD"],
   afUnix: [abi.afUnix, "AF_UNIX"],
   afInet: [abi.afInet, "AF_INET"],
   afInet6: [abi.afInet6, "AF_INET6"],

@@ -16,7 +16,6 @@ export const epollEdge = 1 << 31;
 
 export const epollAdd = 1;
 export const epollDelete = 2;
-export const epollModify = 3;
 
 export const afUnix = 1;
 export const afInet = 2;

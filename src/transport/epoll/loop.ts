@@ -1,5 +1,5 @@
 import { ProxyError } from "../../base/errors.js";
-import { eIntr, epollAdd, epollDelete, epollEventLayout, epollModify, sockCloexec } from "./abi.js";
+import { eIntr, epollAdd, epollDelete, epollEventLayout, sockCloexec } from "./abi.js";
 import { type Alarm, Alarms } from "./alarms.js";
 import type { Libc } from "./libc.js";
 import type { Ownership } from "./ownership.js";
@@ -105,15 +105,10 @@ export class EventLoop {
     if (this.#epoll < 0) this.#open();
     const generation = ((this.#generations[descriptor] ?? 0) + 1) >>> 0;
     this.#generations[descriptor] = generation;
-    this.#control(epollAdd, descriptor, events);
+    this.#add(descriptor, events);
     this.#watched[descriptor] = watched;
     this.#watching++;
     this.#schedule();
-  }
-
-  /** Changes the events that are told; zero pauses. */
-  rewatch(descriptor: number, events: number): void {
-    this.#control(epollModify, descriptor, events);
   }
 
   /** Tells nothing more of the descriptor, which stays open and the caller's. */
@@ -161,12 +156,12 @@ export class EventLoop {
     this.#epoll = epoll;
   }
 
-  #control(operation: number, descriptor: number, events: number): void {
+  #add(descriptor: number, events: number): void {
     const word = this.#layout.data / 4;
     this.#event[0] = events;
     this.#event[word] = descriptor;
     this.#event[word + 1] = this.#generations[descriptor]!;
-    const result = this.libc.epollControl(this.#epoll, operation, descriptor, this.#eventBytes);
+    const result = this.libc.epollControl(this.#epoll, epollAdd, descriptor, this.#eventBytes);
     if (result < 0) throw new ProxyError("descriptors_exhausted", `epoll_ctl: errno ${-result}`);
   }
 
