@@ -94,7 +94,7 @@ runLoad<AttachmentsOptions, AttachmentsResult>(async (options) => {
     for (let first = 0, id = 1; first < share; first += namesPerMessage, id++) {
       const count = Math.min(namesPerMessage, share - first);
       const some = Array.from({ length: count }, (_, at) => `name-${first + at}.of-${index}.crowd.example.com`);
-      link.send({ type: "announce", announcementId: id, names: some, alpn: [] });
+      link.send({ type: "announce", announcementId: id, names: some, alpn: [], weight: 1, priority: 0 });
     }
   }
 

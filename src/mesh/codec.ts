@@ -20,6 +20,12 @@ const maxTextLength = 1024;
 const maxNames = 50_000;
 const maxProtocols = 64;
 const maxEndpoints = 64;
+/** Beyond these a figure says no more than the bound does: nobody is refused for it. */
+const maxWeight = 1000;
+const maxPriority = 1000;
+const maxPooled = 65_536;
+/** Of one message. */
+const maxGrantedTokens = 16_384;
 
 const declineToWire = {
   target_unreachable: "DECLINE_TARGET_UNREACHABLE",
@@ -60,12 +66,22 @@ export function encodeFromPrivate(message: FromPrivate): WireFromPrivate {
       };
     case "announce":
       return {
-        announce: { announcementId: message.announcementId, names: [...message.names], alpn: [...message.alpn] },
+        announce: {
+          announcementId: message.announcementId,
+          names: [...message.names],
+          alpn: [...message.alpn],
+          weight: message.weight,
+          priority: message.priority,
+        },
       };
     case "withdraw":
       return { withdraw: { announcementId: message.announcementId } };
     case "offerReply":
       return { offerReply: { token: message.token, reason: declineToWire[message.reason] } };
+    case "queued":
+      return { queued: { token: message.token, msLeft: message.msLeft } };
+    case "poolState":
+      return { poolState: { idle: message.idle, wanted: message.wanted, maxAgeMs: message.maxAgeMs } };
     case "pong":
       return { pong: { nonce: message.nonce.toString() } };
     case "leaving":
@@ -87,13 +103,15 @@ export function decodeFromPrivate(wire: FromPrivate__Output): FromPrivate | unde
     };
   }
   if (wire.announce) {
-    const { announcementId, names, alpn } = wire.announce;
+    const { announcementId, names, alpn, weight, priority } = wire.announce;
     // Over-long names are cut, not refused here: each name gets its own result, and these will be `invalid`.
     return {
       type: "announce",
       announcementId,
       names: atMost(names, maxNames, "announce.names").map((name) => name.slice(0, maxNameLength)),
       alpn: atMost(alpn, maxProtocols, "announce.alpn").map((protocol) => text(protocol, "announce.alpn")),
+      weight: weight === 0 ? 1 : Math.min(weight, maxWeight),
+      priority: Math.min(priority, maxPriority),
     };
   }
   if (wire.withdraw) return { type: "withdraw", announcementId: wire.withdraw.announcementId };
@@ -103,6 +121,17 @@ export function decodeFromPrivate(wire: FromPrivate__Output): FromPrivate | unde
       token: exactly(wire.offerReply.token, tokenBytes, "offer_reply.token"),
       reason: declineFromWire.get(wire.offerReply.reason) ?? "verdict_refused",
     };
+  }
+  if (wire.queued) {
+    return {
+      type: "queued",
+      token: exactly(wire.queued.token, tokenBytes, "queued.token"),
+      msLeft: wire.queued.msLeft,
+    };
+  }
+  if (wire.poolState) {
+    const { idle, wanted, maxAgeMs } = wire.poolState;
+    return { type: "poolState", idle, wanted: Math.min(wanted, maxPooled), maxAgeMs };
   }
   if (wire.pong) return { type: "pong", nonce: BigInt(wire.pong.nonce) };
   if (wire.leaving) return { type: "leaving" };
@@ -145,6 +174,8 @@ export function encodeFromPublic(message: FromPublic): WireFromPublic | EncodedM
       return { encoded: message.bytes };
     case "cancelOffer":
       return { cancelOffer: { token: message.token } };
+    case "poolGrant":
+      return { poolGrant: { tokens: [...message.tokens], msLeft: message.msLeft } };
     case "ping":
       return { ping: { nonce: message.nonce.toString() } };
     case "drain":
@@ -184,6 +215,16 @@ export function decodeFromPublic(wire: FromPublic__Output): FromPublic | undefin
   if (wire.offers) return { type: "offers", offers: wire.offers.offers.map(decodeOffer) };
   if (wire.cancelOffer) {
     return { type: "cancelOffer", token: exactly(wire.cancelOffer.token, tokenBytes, "cancel_offer.token") };
+  }
+  if (wire.poolGrant) {
+    const { tokens, msLeft } = wire.poolGrant;
+    return {
+      type: "poolGrant",
+      tokens: atMost(tokens, maxGrantedTokens, "pool_grant.tokens").map((token) =>
+        exactly(token, tokenBytes, "pool_grant.tokens"),
+      ),
+      msLeft,
+    };
   }
   if (wire.ping) return { type: "ping", nonce: BigInt(wire.ping.nonce) };
   if (wire.drain) return { type: "drain" };

@@ -22,9 +22,16 @@ export type FromPrivate =
       readonly announcementId: number;
       readonly names: readonly string[];
       readonly alpn: readonly string[];
+      readonly weight: number;
+      /** Clients go to the lowest number that can take them. */
+      readonly priority: number;
     }
   | { readonly type: "withdraw"; readonly announcementId: number }
   | { readonly type: "offerReply"; readonly token: Uint8Array; readonly reason: DeclineReason }
+  /** The client that came with this token waits for its target, and may for so long. */
+  | { readonly type: "queued"; readonly token: Uint8Array; readonly msLeft: number }
+  /** `maxAgeMs` 0: however old. */
+  | { readonly type: "poolState"; readonly idle: number; readonly wanted: number; readonly maxAgeMs: number }
   | { readonly type: "pong"; readonly nonce: bigint }
   | { readonly type: "leaving" };
 
@@ -35,6 +42,7 @@ export type FromPublic =
   /** The same, as the bytes of the whole message: offers are encoded where they are made. Only to be sent. */
   | { readonly type: "encoded"; readonly bytes: Uint8Array }
   | { readonly type: "cancelOffer"; readonly token: Uint8Array }
+  | { readonly type: "poolGrant"; readonly tokens: readonly Uint8Array[]; readonly msLeft: number }
   | { readonly type: "ping"; readonly nonce: bigint }
   | { readonly type: "drain" };
 

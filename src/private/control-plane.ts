@@ -168,7 +168,8 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
   /** Not what was taken out of the settings while it was looked up. */
   function announce(attachment: Attachment, target: NumberedTarget): void {
     const { announcementId, names, alpn } = target;
-    if (book.current.includes(target)) attachment.send({ type: "announce", announcementId, names, alpn });
+    if (!book.current.includes(target)) return;
+    attachment.send({ type: "announce", announcementId, names, alpn, weight: 1, priority: 0 });
   }
 
   function receive(publicProxy: Public, message: Exclude<FromPublic, { type: "welcome" | "ping" }>): void {

@@ -67,7 +67,8 @@ export async function scriptedPrivate(
     return queue.shift()!;
   }
   return {
-    announce: (announcementId, names, alpn = []) => link.send({ type: "announce", announcementId, names, alpn }),
+    announce: (announcementId, names, alpn = []) =>
+      link.send({ type: "announce", announcementId, names, alpn, weight: 1, priority: 0 }),
     decline: (token) => link.send({ type: "offerReply", token, reason: "target_unreachable" }),
     offer: () => next(offers),
     cancelled: () => next(cancelled),

@@ -33,6 +33,15 @@ const fromPrivate: fc.Arbitrary<FromPrivate> = fc.oneof(
     announcementId: uint32,
     names: fc.array(anyName, { maxLength: 5 }),
     alpn: fc.array(anyText, { maxLength: 5 }),
+    weight: fc.integer({ min: 1, max: 1000 }),
+    priority: fc.integer({ min: 0, max: 1000 }),
+  }),
+  fc.record({ type: type("queued"), token: anyToken, msLeft: uint32 }),
+  fc.record({
+    type: type("poolState"),
+    idle: uint32,
+    wanted: fc.integer({ min: 0, max: 65_536 }),
+    maxAgeMs: uint32,
   }),
   fc.record({ type: type("withdraw"), announcementId: uint32 }),
   fc.record({
@@ -96,6 +105,7 @@ const fromPublic: fc.Arbitrary<FromPublic> = fc.oneof(
   }),
   fc.record({ type: type("offers"), offers: fc.array(anyOffer, { maxLength: 5 }) }),
   fc.record({ type: type("cancelOffer"), token: anyToken }),
+  fc.record({ type: type("poolGrant"), tokens: fc.array(anyToken, { maxLength: 5 }), msLeft: uint32 }),
   fc.record({ type: type("ping"), nonce }),
   fc.record({ type: type("drain") }),
 );
@@ -117,8 +127,17 @@ test("a member of the oneof that this version does not know is ignored, on both 
   t.is(toPublic(fieldOfTheFuture), undefined);
   t.is(toPrivate(fieldOfTheFuture), undefined);
   t.is(toPublic(Buffer.alloc(0)), undefined);
-  t.is(toPublic(wirePrivate({ poolState: { idle: 1, wanted: 2 } })), undefined);
-  t.is(toPrivate(wirePublic({ poolGrant: { tokens: [Buffer.alloc(32)] } })), undefined);
+});
+
+test("an announcement of an older private proxy, which says no weight, has the weight 1", (t) => {
+  t.like(toPublic(wirePrivate({ announce: { announcementId: 1, names: ["a.test"] } })), { weight: 1, priority: 0 });
+});
+
+test("a weight, a priority or a pool beyond what is allowed counts as what is allowed", (t) => {
+  const most = 2 ** 32 - 1;
+  const announce = { announcementId: 1, names: ["a.test"], weight: most, priority: most };
+  t.like(toPublic(wirePrivate({ announce })), { weight: 1000, priority: 1000 });
+  t.like(toPublic(wirePrivate({ poolState: { idle: most, wanted: most } })), { wanted: 65_536 });
 });
 
 test("a field that this version does not know is ignored within a message that it knows", (t) => {
@@ -165,6 +184,7 @@ const refusedFromPublic: Record<string, object> = {
   "an endpoint without end": { welcome: { ...welcome, rendezvousEndpoints: ["x".repeat(1025)] } },
   "an offer's token of 31 bytes": { offers: { offers: [offer, { ...offer, token: Buffer.alloc(31) }] } },
   "an offer's name without end": { offers: { offers: [{ ...offer, serverName: "x".repeat(1025) }] } },
+  "a granted token of 31 bytes": { poolGrant: { tokens: [Buffer.alloc(31)] } },
   "a cancelled token of 0 bytes": { cancelOffer: { token: Buffer.alloc(0) } },
   "a result's detail without end": {
     announceResult: { announcementId: 1, results: [{ name: "", status: 1, detail: "x".repeat(1025) }] },

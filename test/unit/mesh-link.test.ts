@@ -58,7 +58,7 @@ test("a message over the size limit ends the stream of whoever sent it, and no o
   const otherStream = await server.stream();
   const client = seenAttach(t, certificates, server.port);
   const names = Array.from({ length: 40_000 }, () => "x".repeat(250));
-  client.link.send({ type: "announce", announcementId: 1, names, alpn: [] });
+  client.link.send({ type: "announce", announcementId: 1, names, alpn: [], weight: 1, priority: 0 });
   t.regex(await client.closed, /RESOURCE_EXHAUSTED/);
   otherStream.link.send(drain);
   t.deepEqual(await other.next(), drain);
@@ -68,7 +68,7 @@ test("an announcement of 20,000 names as long as names can be is not too large",
   const server = await seenMeshServer(t, certificates);
   const client = seenAttach(t, certificates, server.port);
   const names = Array.from({ length: 20_000 }, (_, i) => `${i}.`.padEnd(253, "x"));
-  client.link.send({ type: "announce", announcementId: 1, names, alpn: [] });
+  client.link.send({ type: "announce", announcementId: 1, names, alpn: [], weight: 1, priority: 0 });
   t.like(await (await server.stream()).next(), { announcementId: 1, names });
 });
 
