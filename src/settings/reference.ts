@@ -31,12 +31,19 @@ defaults give way: where only one of \`mesh.reconnect.minMs\` and \`mesh.reconne
 `;
 
 function section(title: string, schema: Schema): string {
-  const rows = [...settingsOf(schema)].flatMap(([key, setting]) => [
-    row(key, setting, setting.kind.fromText === undefined ? "" : `\`${variableOf(key)}\``),
-    ...Object.entries(setting.fields ?? {}).map(([name, field]) => row(`${key}[].${name}`, field, "")),
-  ]);
+  const rows = [...settingsOf(schema)].flatMap(([key, setting]) => {
+    const variable = setting.kind.fromText === undefined ? "" : `\`${variableOf(key)}\``;
+    return [row(key, setting, variable), ...fieldRows(`${key}[]`, setting)];
+  });
   const head = ["| key | variable | allowed | default | meaning |", "| --- | --- | --- | --- | --- |"];
   return `${[`## ${title}`, "", ...head, ...rows].join("\n")}\n`;
+}
+
+function fieldRows(key: string, { fields = {} }: Setting): string[] {
+  return Object.entries(fields).flatMap(([name, field]) => [
+    row(`${key}.${name}`, field, ""),
+    ...fieldRows(`${key}.${name}`, field),
+  ]);
 }
 
 function row(key: string, setting: Setting, variable: string): string {

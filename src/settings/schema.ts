@@ -15,7 +15,7 @@ export interface Setting<T = unknown, P extends Presence = Presence> {
   readonly secret?: boolean;
   /** Whether the lists of several files are joined; otherwise the last one counts. */
   readonly joined?: boolean;
-  /** The settings of each map, where the setting is a list of maps. */
+  /** Its own settings, where it is a map, or those of each map, where it is a list of them. */
   readonly fields?: Fields;
 }
 
@@ -71,6 +71,23 @@ export function mapList<const F extends Fields>(
     },
   };
   return { kind, presence: "default", default: [], doc, joined: true, fields };
+}
+
+/** A map of settings in an item of such a list. Where it is left out, each of its own settings has its default. */
+export function nestedMap<const F extends Fields>(fields: F, doc: string): Setting<Values<F>, "default"> {
+  return { kind: mapKind(fields), presence: "default", default: new Map(), doc, fields };
+}
+
+/** The same, where leaving it out means that there is none. */
+export function optionalMap<const F extends Fields>(fields: F, doc: string): Setting<Values<F>, "optional"> {
+  return { kind: mapKind(fields), presence: "optional", doc, fields };
+}
+
+function mapKind<F extends Fields>(fields: F): Kind<Values<F>> {
+  return {
+    allowed: `a map with ${Object.keys(fields).join(", ")}`,
+    read: (value, place, reading) => readMap(fields, value, place, reading),
+  };
 }
 
 function readMap<F extends Fields>(fields: F, value: unknown, place: Place, reading: Reading): Values<F> | undefined {
