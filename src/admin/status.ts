@@ -20,6 +20,8 @@ export interface Status {
   readonly connections: { readonly opened: number; readonly closed: number; readonly live: number };
   readonly refused: Partial<Record<ReasonCode, number>>;
   readonly bytes: { readonly up: number; readonly down: number };
+  /** Parked for clients to come; on the private side, those on their way to it too. */
+  readonly pooledDialBacks: number;
   readonly software: string;
   readonly startedAt: string;
   readonly listening: Readonly<Record<string, readonly string[]>>;

@@ -52,10 +52,10 @@ export function begunOrRefused(buffer: SharedArrayBuffer, code: ReasonCode): num
   return cells[0]! + cells[reasonIndex.get(code)!]!;
 }
 
-/** Of a data plane that is not there any more: what it had open is closed. Nobody may write to it meanwhile. */
-export function closeOpen(buffer: SharedArrayBuffer): void {
+/** Of a data plane that is not there any more: so many that it had open are closed. Nobody may write to it meanwhile. */
+export function addClosed(buffer: SharedArrayBuffer, connections: number): void {
   const cells = new Float64Array(buffer);
-  cells[1] = cells[0]!;
+  cells[1] = cells[1]! + connections;
 }
 
 /** The sum over data planes. */

@@ -25,6 +25,7 @@ function renderStatus(status: Status): string {
     `${colors.bold(status.name)}  ${status.role} proxy, ${ready}, version ${status.software}, since ${status.startedAt}`,
     ...Object.entries(status.listening).map(([name, addresses]) => `  ${name} on ${addresses.join(", ")}`),
     `  connections: ${connections.live} live, ${connections.opened} opened, ${connections.closed} closed; ${bytes.up} bytes up, ${bytes.down} down`,
+    `  pool: ${status.pooledDialBacks} dial-backs parked`,
     "",
     ...table(
       "attachments",

@@ -148,7 +148,11 @@ export function encodeFromPublic(message: FromPublic): WireFromPublic | EncodedM
           nodeName: welcome.nodeName,
           sessionId: Buffer.from(welcome.sessionId, "hex"),
           rendezvousEndpoints: [...welcome.rendezvousEndpoints],
-          limits: { unansweredOffers: welcome.unansweredOffers, names: welcome.maxNames },
+          limits: {
+            unansweredOffers: welcome.unansweredOffers,
+            names: welcome.maxNames,
+            attemptTimeoutMs: welcome.attemptTimeoutMs,
+          },
           softwareVersion: welcome.softwareVersion,
         },
       };
@@ -197,6 +201,7 @@ export function decodeFromPublic(wire: FromPublic__Output): FromPublic | undefin
         ),
         unansweredOffers: welcome.limits?.unansweredOffers ?? 0,
         maxNames: welcome.limits?.names ?? 0,
+        attemptTimeoutMs: welcome.limits?.attemptTimeoutMs ?? 0,
         softwareVersion: text(welcome.softwareVersion, "welcome.software_version"),
       },
     };

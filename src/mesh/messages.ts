@@ -61,6 +61,8 @@ export interface Welcome {
   readonly rendezvousEndpoints: readonly string[];
   readonly unansweredOffers: number;
   readonly maxNames: number;
+  /** How long a verdict may take; 0 where the public proxy does not say. */
+  readonly attemptTimeoutMs: number;
   readonly softwareVersion: string;
 }
 

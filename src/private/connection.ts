@@ -2,20 +2,21 @@ import { type Deadline, deadlineIn } from "../base/deadline.js";
 import { codeOf, ProxyError } from "../base/errors.js";
 import { encodePreface } from "../rendezvous/preface.js";
 import type { ProxyHeader } from "../rendezvous/proxy-header.js";
-import { decodeProxyHeader } from "../rendezvous/proxy-protocol.js";
-import { encodeVerdict } from "../rendezvous/verdict.js";
+import { declineVerdict, encodeVerdict } from "../rendezvous/verdict.js";
 import type { Endpoint } from "../transport/endpoint.js";
 import type { Connecting } from "../transport/transport.js";
 import type { RendezvousPlane } from "./data-plane.js";
 import type { LiveRendezvous } from "./live-rendezvous.js";
+import { readRendezvousHeader } from "./rendezvous-header.js";
 import { startTls } from "./start-tls.js";
 import { targetHeader } from "./target-header.js";
 import type { Target } from "./targets.js";
 
 /**
  * The story of one rendezvous: dial the target and the public proxy at the same time, present the token, give the
- * verdict, splice. It ends when the splice begins. Never rejects: what goes wrong becomes one reason code, which the
- * public proxy is told where it can still be told, and which is counted and logged here.
+ * verdict, splice. Where a parked dial-back has brought the client, it is taken instead of a fresh one, and all else is
+ * the same. It ends when the splice begins. Never rejects: what goes wrong becomes one reason code, which the public proxy
+ * is told where it can still be told, and which is counted and logged here.
  */
 export async function answerOffer(rendezvous: LiveRendezvous, plane: RendezvousPlane): Promise<void> {
   const { offer } = rendezvous;
@@ -44,13 +45,15 @@ export async function answerOffer(rendezvous: LiveRendezvous, plane: RendezvousP
 
 /** The client's side: a dial-back whose token was taken, and what the public proxy says of the client. */
 async function meetClient(
-  { offer }: LiveRendezvous,
+  { offer, parked }: LiveRendezvous,
   dialling: Connecting,
   deadline: Deadline,
 ): Promise<{ dialBack: Endpoint; header: ProxyHeader }> {
   const dialBack = await dialling.connected;
-  dialBack.write(encodePreface({ kind: "claim", token: offer.token }));
-  return { dialBack, header: await readHeader(dialBack, deadline) };
+  if (parked === undefined) dialBack.write(encodePreface({ kind: "claim", token: offer.token }));
+  const { header, bytes, length } = await readRendezvousHeader(dialBack, deadline);
+  if (length < bytes.length) dialBack.unread(bytes.subarray(length));
+  return { dialBack, header };
 }
 
 /** The server's side: connected, told who the client is, and ready for a hello. */
@@ -79,24 +82,7 @@ async function giveVerdict(dialBack: Endpoint, opening: Promise<Endpoint>): Prom
     dialBack.write(Uint8Array.of(encodeVerdict("taken")));
     return target;
   } catch (error) {
-    const verdict = codeOf(error) === "name_not_served" ? "name_not_served" : "target_unreachable";
-    dialBack.end(Uint8Array.of(encodeVerdict(verdict)));
+    dialBack.end(Uint8Array.of(encodeVerdict(declineVerdict(codeOf(error)))));
     throw error;
-  }
-}
-
-/** Reads the PROXY header; what follows it stays unread. Throws `header_invalid`, `offer_expired`, `offer_cancelled`. */
-async function readHeader(dialBack: Endpoint, deadline: Deadline): Promise<ProxyHeader> {
-  let bytes: Uint8Array = new Uint8Array(0);
-  for (;;) {
-    const chunk = await dialBack.read(deadline);
-    // The public proxy closes a dial-back whose token is dead: somebody else serves the client, or it has left.
-    if (chunk === undefined) throw new ProxyError("offer_cancelled");
-    bytes = bytes.length === 0 ? chunk : Buffer.concat([bytes, chunk]);
-    const decoded = decodeProxyHeader(bytes);
-    if (decoded.status === "malformed") throw new ProxyError("header_invalid", decoded.problem);
-    if (decoded.status === "more") continue;
-    if (decoded.length < bytes.length) dialBack.unread(bytes.subarray(decoded.length));
-    return decoded.header;
   }
 }

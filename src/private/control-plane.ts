@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { SecureContext } from "node:tls";
+import { monotonic } from "../base/deadline.js";
 import type { Log } from "../base/log.js";
 import { lookupAll } from "../base/lookup.js";
 import type { Port } from "../base/port.js";
@@ -13,14 +14,18 @@ import {
   protocolVersion,
   type Welcome,
 } from "../mesh/messages.js";
+import type { PoolSettings } from "../settings/types.js";
 import type { ResolvedAddress } from "../transport/transport.js";
 import { type Attachment, createAttachment } from "./attachment.js";
 import type { EndpointRules } from "./endpoint-rules.js";
 import type { FromPrivateDataPlane, PrivateDataPlaneConfig, RendezvousRecord, ToPrivateDataPlane } from "./messages.js";
+import { createPools } from "./pool.js";
 import { createTargetBook, type NumberedTarget, type TargetStatement } from "./target-book.js";
 
 /** No client waits longer, whatever an offer says. */
 const maxOfferMs = 600_000;
+/** What a public proxy that does not say how long a verdict may take waits for it by default. */
+const usualAttemptMs = 3000;
 
 export interface PrivateControlPlaneOptions {
   readonly name: string;
@@ -34,6 +39,7 @@ export interface PrivateControlPlaneOptions {
   readonly keepalive: { readonly intervalMs: number; readonly timeoutMs: number };
   readonly endpointRules: EndpointRules;
   readonly targets: readonly TargetStatement[];
+  readonly pool: PoolSettings;
 }
 
 /** Attachments, announcements and endpoint rules of a private proxy. It decides; the data plane is told, and acts. */
@@ -42,7 +48,12 @@ export interface PrivateControlPlane {
   announcements(): AnnouncementStatus[];
   readonly attached: number;
   readonly accepted: number;
-  reconfigure(targets: readonly TargetStatement[], config: PrivateDataPlaneConfig): void;
+  /** Dial-backs that are parked, or on their way to it. */
+  readonly pooled: number;
+  reconfigure(
+    next: { readonly targets: readonly TargetStatement[]; readonly pool: PoolSettings },
+    config: PrivateDataPlaneConfig,
+  ): void;
   /** Tells every public proxy that no more offers are wanted, then lets the data plane finish. */
   drain(): Promise<void>;
   /** Cuts what is left. Resolves when the data plane has closed and every session has ended. */
@@ -89,6 +100,12 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
   /** Which public proxy made the offers of a session, by `sessionKey`: declines go back there. */
   const bySession = new Map<string, Public>();
 
+  const pools = createPools({
+    settings: options.pool,
+    now: monotonic,
+    park: (session, tokens) => port.post({ type: "park", session, tokens }),
+  });
+
   const publics: readonly Public[] = options.publics.map(({ host, port: meshPort }) => {
     const address = host.includes(":") ? `[${host}]:${meshPort}` : `${host}:${meshPort}`;
     const results: Public["results"] = new Map();
@@ -111,6 +128,7 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
         detached(welcome, why) {
           const session = sessionKey(address, welcome);
           bySession.delete(session);
+          pools.detached(session);
           results.clear();
           port.post({ type: "detached", session });
           if (leaving) log.info({ publicProxy: address }, "detached");
@@ -157,7 +175,12 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
     await Promise.all(lookups);
     const session = sessionKey(publicProxy.address, welcome);
     if (!bySession.has(session) || leaving) return;
-    port.post({ type: "attached", session, publicProxy: publicProxy.address, endpoints });
+    const attemptTimeoutMs = welcome.attemptTimeoutMs === 0 ? usualAttemptMs : welcome.attemptTimeoutMs;
+    port.post({ type: "attached", session, publicProxy: publicProxy.address, endpoints, attemptTimeoutMs });
+    // Where no endpoint may be dialled nothing could be parked.
+    if (endpoints.some((addresses) => addresses.length > 0)) {
+      pools.attached(session, (state) => publicProxy.attachment.send({ type: "poolState", ...state }));
+    }
     for (const target of book.current) {
       void book.lookedUp(target).then(() => {
         if (bySession.has(session)) announce(publicProxy.attachment, target);
@@ -179,7 +202,15 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
         const { state } = attachment;
         if (state.state !== "attached") return;
         const offers = message.offers.map((offer) => ({ ...offer, msLeft: Math.min(offer.msLeft, maxOfferMs) }));
-        port.post({ type: "offers", session: sessionKey(address, state.welcome), offers });
+        const session = sessionKey(address, state.welcome);
+        port.post({ type: "offers", session, offers });
+        pools.offered(session, offers.length);
+        return;
+      }
+      case "poolGrant": {
+        const { state } = attachment;
+        if (state.state === "attached")
+          pools.granted(sessionKey(address, state.welcome), message.tokens, message.msLeft);
         return;
       }
       case "cancelOffer":
@@ -206,6 +237,14 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
     return news;
   }
 
+  function unparked({ session, how, count, detail }: Extract<FromPrivateDataPlane, { type: "unparked" }>): void {
+    if (how === "failed" && !leaving) {
+      const publicProxy = bySession.get(session)?.address;
+      log.debug({ publicProxy, count, detail }, "a dial-back could not be parked");
+    }
+    pools.unparked(session, how, count);
+  }
+
   port.receive((message) => {
     switch (message.type) {
       case "declined":
@@ -213,6 +252,8 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
           .get(message.session)
           ?.attachment.send({ type: "offerReply", token: message.token, reason: message.reason as DeclineReason });
         return;
+      case "unparked":
+        return unparked(message);
       case "ended":
         return logRendezvous(log, message.record);
       case "fault":
@@ -252,8 +293,12 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
       const names = publics.flatMap(({ results }) => [...results.values()].flatMap((byName) => [...byName.values()]));
       return new Set(names.filter(({ status }) => status === "accepted").map(({ name }) => name)).size;
     },
-    reconfigure(targets, config) {
+    get pooled() {
+      return pools.held;
+    },
+    reconfigure({ targets, pool }, config) {
       port.post({ type: "configure", config });
+      pools.configure(pool);
       const { added, removed } = book.replace(targets);
       for (const { announcementId } of removed) for (const { results } of publics) results.delete(announcementId);
       // What is new first, as soon as it can serve: a name that moves from one target to another is never unannounced.
@@ -269,6 +314,7 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
     },
     async drain() {
       leaving = true;
+      pools.close();
       for (const { attachment } of publics) {
         attachment.stopReconnecting();
         attachment.send({ type: "leaving" });
@@ -277,6 +323,7 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
       await drained.settled;
     },
     async close() {
+      pools.close();
       port.post({ type: "close" });
       await closed.settled;
       drained.settle();

@@ -8,6 +8,7 @@ import { answerOffer } from "./connection.js";
 import { dialInTurn } from "./dialling.js";
 import { createLiveRendezvous, type LiveRendezvous } from "./live-rendezvous.js";
 import type { FromPrivateDataPlane, IncomingOffer, PrivateDataPlaneConfig, ToPrivateDataPlane } from "./messages.js";
+import { createParkedDialBacks } from "./parked-dial-backs.js";
 import { createTargets, type Target } from "./targets.js";
 
 /** An offer that says it is good for longer is given up by then: what it holds open must not depend on who made it. */
@@ -43,6 +44,7 @@ export interface PrivateDataPlaneOptions {
 /** A mesh session's endpoints. `preferred` is the one that worked last. */
 interface SessionEndpoints {
   readonly publicProxy: string;
+  readonly attemptTimeoutMs: number;
   readonly endpoints: readonly (readonly ResolvedAddress[])[];
   preferred: number | undefined;
   order: DialOrder | undefined;
@@ -88,18 +90,9 @@ export function startPrivateDataPlane(options: PrivateDataPlaneOptions): void {
         code: "target_unreachable",
         what: `target ${target.address}`,
       }),
-    dialBack({ session, offer }, deadline) {
-      const known = sessions.get(session);
-      const order = known === undefined ? undefined : dialOrder(known, offer.endpoint);
-      return dialInTurn(transport, {
-        addresses: order?.addresses ?? [],
-        deadline,
-        code: order?.addresses.length === 0 ? "endpoint_refused" : "dial_back_failed",
-        what: `rendezvous with ${known?.publicProxy ?? "a public proxy that is gone"}`,
-        worked(position) {
-          known!.preferred = order?.endpoints[position];
-        },
-      });
+    dialBack({ session, offer, parked }, deadline) {
+      if (parked === undefined) return dialPublic(session, offer.endpoint, deadline);
+      return { connected: Promise.resolve(parked), cancel: () => parked.destroy() };
     },
     splice: (dialBack, target) =>
       transport.splice(dialBack, target, {
@@ -109,6 +102,31 @@ export function startPrivateDataPlane(options: PrivateDataPlaneOptions): void {
       }),
     fault: (error) => port.post({ type: "fault", message: stackOf(error) }),
   };
+
+  const parked = createParkedDialBacks({
+    dial: (session, deadline) => dialPublic(session, 0, deadline),
+    maxAgeMs: () => config.pooledMaxAgeMs,
+    unparked: (session, how, detail) => port.post({ type: "unparked", session, how, count: 1, detail }),
+    serve(session, { token, client, endpoint: dialBack }) {
+      const known = sessions.get(session);
+      const offer = { ...client, token, endpoint: 0, msLeft: known?.attemptTimeoutMs ?? maxOfferMs };
+      void answerOffer(live.open({ session, publicProxy: known?.publicProxy ?? "", offer, parked: dialBack }), plane);
+    },
+  });
+
+  function dialPublic(session: string, endpoint: number, deadline: Deadline): Connecting {
+    const known = sessions.get(session);
+    const order = known === undefined ? undefined : dialOrder(known, endpoint);
+    return dialInTurn(transport, {
+      addresses: order?.addresses ?? [],
+      deadline,
+      code: order?.addresses.length === 0 ? "endpoint_refused" : "dial_back_failed",
+      what: `rendezvous with ${known?.publicProxy ?? "a public proxy that is gone"}`,
+      worked(position) {
+        known!.preferred = order?.endpoints[position];
+      },
+    });
+  }
 
   function moved(direction: "ab" | "ba", bytes: number): void {
     counters.add(direction === "ab" ? "bytesUp" : "bytesDown", bytes);
@@ -135,12 +153,16 @@ export function startPrivateDataPlane(options: PrivateDataPlaneOptions): void {
         targets.replace(message.targets);
         return;
       case "attached": {
-        const { session, publicProxy, endpoints } = message;
-        sessions.set(session, { publicProxy, endpoints, preferred: undefined, order: undefined });
+        const { session, publicProxy, endpoints, attemptTimeoutMs } = message;
+        sessions.set(session, { publicProxy, endpoints, attemptTimeoutMs, preferred: undefined, order: undefined });
         return;
       }
       case "detached":
         sessions.delete(message.session);
+        parked.closeSession(message.session);
+        return;
+      case "park":
+        for (const token of message.tokens) parked.park(message.session, token);
         return;
       case "offers":
         for (const offer of message.offers) take(message.session, offer);
@@ -154,6 +176,7 @@ export function startPrivateDataPlane(options: PrivateDataPlaneOptions): void {
         return;
       case "close":
         draining = true;
+        parked.closeAll();
         live.cutAll();
         live.whenEmpty(() => port.post({ type: "closed" }));
         return;

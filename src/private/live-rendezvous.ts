@@ -2,7 +2,8 @@ import type { Counters } from "../base/counters.js";
 import { codeOf, messageOf, ProxyError } from "../base/errors.js";
 import type { ReasonCode } from "../base/reasons.js";
 import { createRoster, type Roster, type RosterMember } from "../base/roster.js";
-import type { Splice, SpliceEnd } from "../transport/endpoint.js";
+import { declineVerdict, encodeVerdict } from "../rendezvous/verdict.js";
+import type { Endpoint, Splice, SpliceEnd } from "../transport/endpoint.js";
 import type { IncomingOffer, RendezvousRecord } from "./messages.js";
 
 /** One offer from its arrival to the end of what became of it. */
@@ -10,6 +11,8 @@ export interface LiveRendezvous {
   readonly session: string;
   /** Until it is answered: spliced, or refused. */
   readonly offer: IncomingOffer;
+  /** The dial-back that was parked, where the client came with one. Its header is still to be read. */
+  readonly parked: Endpoint | undefined;
   /** The target's address as the settings state it. */
   target: string | undefined;
   /**
@@ -23,13 +26,21 @@ export interface LiveRendezvous {
 }
 
 export interface LiveRendezvousTable {
-  open(options: { session: string; publicProxy: string; offer: IncomingOffer }): LiveRendezvous;
+  open(options: OpenOptions): LiveRendezvous;
   cancel(token: Uint8Array): void;
   /** Offers of a session that are not spliced yet. */
   unanswered(session: string): number;
   cutAll(): void;
   /** Called when the last one has ended. */
   whenEmpty(callback: () => void): void;
+}
+
+export interface OpenOptions {
+  readonly session: string;
+  readonly publicProxy: string;
+  readonly offer: IncomingOffer;
+  /** Is the rendezvous's from here on. */
+  readonly parked?: Endpoint;
 }
 
 /** A dial-back's splice has the public proxy on side a and the target on side b. */
@@ -75,9 +86,10 @@ export function createLiveRendezvous(
   };
 
   return {
-    open({ session, publicProxy, offer }) {
+    open(opened) {
+      const { session, offer } = opened;
       const key = keyOf(offer.token);
-      const rendezvous = new Rendezvous(shared, session, publicProxy, offer, key);
+      const rendezvous = new Rendezvous(shared, opened, key);
       live.add(rendezvous);
       byToken.set(key, rendezvous);
       shared.countUnanswered(session, 1);
@@ -111,18 +123,20 @@ class Rendezvous implements LiveRendezvous, RosterMember {
   readonly #told: Pick<IncomingOffer, "connectionId" | "serverName" | "client">;
   /** Until it is answered: spliced, or refused. */
   #offer: IncomingOffer | undefined;
+  #parked: Endpoint | undefined;
   #key: string;
   #cancel: (() => void) | undefined;
   #cancelled = false;
   #splice: Splice | undefined;
 
-  constructor(shared: Shared, session: string, publicProxy: string, offer: IncomingOffer, key: string) {
+  constructor(shared: Shared, { session, publicProxy, offer, parked }: OpenOptions, key: string) {
     const { connectionId, serverName, client } = offer;
     this.#shared = shared;
     this.session = session;
     this.#publicProxy = publicProxy;
     this.#told = { connectionId, serverName, client };
     this.#offer = offer;
+    this.#parked = parked;
     this.#key = key;
     this.#openedAt = shared.now();
   }
@@ -132,16 +146,23 @@ class Rendezvous implements LiveRendezvous, RosterMember {
     return this.#offer;
   }
 
+  get parked(): Endpoint | undefined {
+    return this.#parked;
+  }
+
   whenCancelled(cancel: () => void): void {
     this.#cancel = cancel;
     if (this.#cancelled) this.#giveUp();
   }
 
   refuse(error: unknown): void {
-    this.#giveUp();
     const code = this.#cancelled ? "offer_cancelled" : codeOf(error);
+    // Nothing where a verdict went out before, or the public proxy has left.
+    if (!this.#cancelled) this.#parked?.end(Uint8Array.of(encodeVerdict(declineVerdict(code))));
+    this.#giveUp();
     this.#shared.counters.refuse(code);
-    if (toldOnTheMesh.has(code)) this.#shared.declined(this.session, this.offer.token, code);
+    if (this.#parked === undefined && toldOnTheMesh.has(code))
+      this.#shared.declined(this.session, this.offer.token, code);
     this.#close({
       bytesUp: 0,
       bytesDown: 0,
@@ -190,6 +211,7 @@ class Rendezvous implements LiveRendezvous, RosterMember {
     const { byToken } = this.#shared;
     if (byToken.get(key) === this) byToken.delete(key);
     this.#offer = undefined;
+    this.#parked = undefined;
     this.#key = "";
     this.#shared.countUnanswered(this.session, -1);
   }

@@ -21,12 +21,14 @@ export interface TargetFacts {
 }
 
 export interface PrivateDataPlaneConfig {
+  /** How old a public proxy lets a parked dial-back grow; 0: however old. */
+  readonly pooledMaxAgeMs: number;
   readonly idleTimeoutMs: number;
   readonly halfClosedTimeoutMs: number;
   readonly reportConnections: boolean;
 }
 
-/** An offer as it came over the mesh. */
+/** An offer as it came over the mesh, or as the PROXY header on a parked dial-back says it. */
 export interface IncomingOffer {
   readonly token: Uint8Array;
   readonly announcementId: number;
@@ -50,8 +52,12 @@ export type ToPrivateDataPlane =
       readonly session: string;
       readonly publicProxy: string;
       readonly endpoints: readonly (readonly ResolvedAddress[])[];
+      /** How long the public proxy waits for a verdict. */
+      readonly attemptTimeoutMs: number;
     }
   | { readonly type: "detached"; readonly session: string }
+  /** Dial back and park, once with each token; every one is answered by `unparked`, sooner or later. */
+  | { readonly type: "park"; readonly session: string; readonly tokens: readonly Uint8Array[] }
   | { readonly type: "offers"; readonly session: string; readonly offers: readonly IncomingOffer[] }
   | { readonly type: "cancel"; readonly token: Uint8Array }
   /** Decline every offer from now on; `drained` follows when the last connection has ended. */
@@ -74,7 +80,18 @@ export interface RendezvousRecord {
   readonly ms: number;
 }
 
+/** What became of a dial-back that was to be parked: `failed` also where it was closed as soon as it was there. */
+export type UnparkedHow = "used" | "closed" | "failed";
+
 export type FromPrivateDataPlane =
+  | {
+      readonly type: "unparked";
+      readonly session: string;
+      readonly how: UnparkedHow;
+      readonly count: number;
+      /** Why it failed, for the log. */
+      readonly detail: string | undefined;
+    }
   | { readonly type: "declined"; readonly session: string; readonly token: Uint8Array; readonly reason: ReasonCode }
   | { readonly type: "ended"; readonly record: RendezvousRecord }
   | { readonly type: "fault"; readonly message: string }

@@ -64,6 +64,7 @@ export async function startPrivateProxy(options: PrivateProxyOptions): Promise<P
     keepalive: mesh.keepalive,
     endpointRules: createEndpointRules(mesh.rendezvous),
     targets: settings.targets,
+    pool: settings.pool,
   });
 
   const startedAt = new Date();
@@ -80,6 +81,7 @@ export async function startPrivateProxy(options: PrivateProxyOptions): Promise<P
       announcements: control.announcements().map((announcement) => ({ ...announcement })),
       connections: { opened, closed, live: opened - closed },
       bytes: { up: bytesUp, down: bytesDown },
+      pooledDialBacks: control.pooled,
       refused,
       software: softwareVersion,
       startedAt: startedAt.toISOString(),
@@ -92,7 +94,7 @@ export async function startPrivateProxy(options: PrivateProxyOptions): Promise<P
     counters,
     attachments: () => control.attached,
     announcements: () => control.accepted,
-    pooledDialBacks: () => 0,
+    pooledDialBacks: () => control.pooled,
   });
   const admin = await startAdminServer({
     socket: settings.admin.socket,
@@ -126,7 +128,7 @@ export async function startPrivateProxy(options: PrivateProxyOptions): Promise<P
     reconfigure(next) {
       settings = next;
       log.setLevel(next.log.level);
-      control.reconfigure(next.targets, dataPlaneConfig(next));
+      control.reconfigure(next, dataPlaneConfig(next));
     },
     async stop() {
       if (state !== "serving") return end();
@@ -139,8 +141,9 @@ export async function startPrivateProxy(options: PrivateProxyOptions): Promise<P
   };
 }
 
-function dataPlaneConfig({ splice, log }: PrivateSettings): PrivateDataPlaneConfig {
+function dataPlaneConfig({ pool, splice, log }: PrivateSettings): PrivateDataPlaneConfig {
   return {
+    pooledMaxAgeMs: pool.maxAgeMs,
     idleTimeoutMs: splice.idleTimeoutMs,
     halfClosedTimeoutMs: splice.halfClosedTimeoutMs,
     reportConnections: log.connections,

@@ -1,15 +1,16 @@
-import { begunOrRefused, closeOpen, createCounters, openNow } from "../base/counters.js";
+import { addClosed, begunOrRefused, createCounters, openNow } from "../base/counters.js";
 import type { Log } from "../base/log.js";
 import { inThreadPorts, type Port } from "../base/port.js";
 import { withOwnToken } from "../rendezvous/token.js";
 import type { PrivateSettings } from "../settings/types.js";
 import { chooseEngine } from "../transport/choose-engine.js";
 import { type WorkerStatus, workerCount } from "../transport/epoll/crew.js";
-import { startCrewPort } from "../transport/epoll/crew-port.js";
+import { type CrewLines, startCrewPort } from "../transport/epoll/crew-port.js";
 import { createNodeTransport } from "../transport/node/transport.js";
 import { startPrivateDataPlane } from "./data-plane.js";
 import { createDeal } from "./deal.js";
 import type { FromPrivateDataPlane, IncomingOffer, PrivateDataPlaneConfig, ToPrivateDataPlane } from "./messages.js";
+import { createParkedShare } from "./parked-share.js";
 import { createReplay } from "./replay.js";
 import type { PrivateWorkerRole } from "./worker.js";
 
@@ -70,6 +71,7 @@ async function startWorkers(
   const counters = Array.from({ length: workers }, () => createCounters().buffer);
   const replay = createReplay();
   const deal = createDeal<IncomingOffer>();
+  const parked = createParkedShare(workers);
   const liveOf = (worker: number) => openNow(counters[worker]!);
   /** Offers that each worker has been sent, ever: those that it has not taken up yet are its load too. */
   const sent = counters.map(() => 0);
@@ -86,6 +88,8 @@ async function startWorkers(
     deliver(message, lines) {
       replay.note(message);
       if (message.type === "cancel") return lines.postAll(withOwnToken(message));
+      if (message.type === "park") return dealPark(message, lines);
+      if (message.type === "detached") parked.sessionGone(message.session);
       if (message.type !== "offers") return lines.postAll(message);
       const live = crew.status().map(({ worker, state }) => (state === "running" ? loadOf(worker) : undefined));
       const { dealt, left } = deal(message.offers.map(withOwnToken), live);
@@ -96,15 +100,38 @@ async function startWorkers(
       const { session } = message;
       for (const { token } of left) lines.answer({ type: "declined", session, token, reason: "verdict_refused" });
     },
-    died(worker) {
-      closeOpen(counters[worker]!);
+    intercept(message, _lines, worker) {
+      if (message.type === "unparked") parked.ended(worker, message.session, message.count);
+      return false;
+    },
+    died(worker, lines) {
+      addClosed(counters[worker]!, liveOf(worker));
       sent[worker] = takenUp(worker);
+      for (const [session, count] of parked.died(worker)) lines.answer(unparked(session, count));
     },
   });
+  function dealPark(
+    message: Extract<ToPrivateDataPlane, { type: "park" }>,
+    lines: CrewLines<FromPrivateDataPlane, ToPrivateDataPlane>,
+  ): void {
+    const { session, tokens } = message;
+    const running = new Set(crew.status().flatMap(({ worker, state }) => (state === "running" ? [worker] : [])));
+    // Received tokens are views into all that was received with them, and a clone would take that along.
+    const own = tokens.map((token) => new Uint8Array(token));
+    const { dealt, left } = parked.deal(session, own, (worker) => running.has(worker));
+    for (const [worker, share] of dealt) lines.post(worker, { ...message, tokens: share });
+    if (left > 0) lines.answer(unparked(session, left));
+  }
+
   return {
     port: crew.port,
     counters,
     workers: () => crew.status().map((status) => ({ ...status, live: liveOf(status.worker) })),
     stop: crew.stop,
   };
+}
+
+/** Those whose worker has ended, or for which none was there. */
+function unparked(session: string, count: number): FromPrivateDataPlane {
+  return { type: "unparked", session, how: "failed", count, detail: "a data-plane worker has ended" };
 }

@@ -2,24 +2,26 @@ import { type Deadline, deadlineIn, msLeft } from "../base/deadline.js";
 import { codeOf, messageOf, ProxyError } from "../base/errors.js";
 import { type ClientHello, createHelloReader } from "../tls-sni/index.js";
 import type { Endpoint } from "../transport/endpoint.js";
-import { offerClient } from "./attempt.js";
+import { takeTurn } from "./attempt.js";
 import type { ClientPlane } from "./data-plane.js";
 import type { LiveConnection } from "./live-connections.js";
+import type { BegunConnection } from "./messages.js";
 import type { Announcer } from "./names.js";
 import { readPreamble } from "./preamble.js";
 
 /**
  * The story of one client connection: read the ClientHello, find who announced the name, have the client fetched,
  * splice. It ends when the splice begins. Owns `client`. Never rejects: whatever goes wrong becomes one reason code, in
- * the one catch below, and the code becomes alert, counter and log line.
+ * the one catch below, and the code becomes alert, counter and log line. `begun`: another worker has read the hello before.
  */
-export async function serveClient(client: Endpoint, plane: ClientPlane): Promise<void> {
-  const connection = plane.connections.open(client);
+export async function serveClient(client: Endpoint, plane: ClientPlane, begun?: BegunConnection): Promise<void> {
+  const connection = plane.connections.open(client, begun);
   try {
     const { hello, bytes } = await readHello(connection, plane);
     connection.serverName = hello.serverName;
-    const { announcer, dialBack } = await rendezvous(connection, hello, bytes, plane);
-    connection.splice(plane.splice(client, dialBack), announcer, bytes.length);
+    const met = await rendezvous(connection, hello, bytes, plane);
+    if (met.status === "passed") return;
+    connection.splice(plane.splice(client, met.dialBack), met.announcer, bytes.length);
   } catch (error) {
     if (codeOf(error) === "internal") plane.fault(error);
     connection.refuse(connection.gone ? "client_left" : codeOf(error), messageOf(error));
@@ -40,7 +42,7 @@ async function readHello(connection: LiveConnection, plane: ClientPlane): Promis
   const reader = createHelloReader({ maxHelloBytes });
   const leaveHalfOpen = plane.halfOpenHellos.enter(() => connection.refuse("hello_crowded_out"));
   try {
-    await readPreamble(connection, deadline, plane.preamble);
+    if (!connection.passed) await readPreamble(connection, deadline, plane.preamble);
     for (;;) {
       const chunk = await client.read(deadline);
       if (chunk === undefined) throw new ProxyError("client_left");
@@ -53,11 +55,11 @@ async function readHello(connection: LiveConnection, plane: ClientPlane): Promis
   }
 }
 
-interface Rendezvous {
-  readonly announcer: Announcer;
-  /** Its verdict has been read; the hello is on its way to the target. */
-  readonly dialBack: Endpoint;
-}
+type Rendezvous =
+  /** The verdict of the dial-back has been read; the hello is on its way to the target. */
+  | { readonly status: "met"; readonly announcer: Announcer; readonly dialBack: Endpoint }
+  /** A dial-back is parked at another worker, whose the client is now. */
+  | { readonly status: "passed" };
 
 /**
  * Offers the client to one private proxy after another until one takes it. Throws a `server_name_...` code,
@@ -73,6 +75,7 @@ async function rendezvous(
   /** By session: what became of it. */
   const tried = new Map<string, string>();
   let silent = false;
+  let usePool = true;
   const leaveWaiting = plane.enterWaiting();
   try {
     for (;;) {
@@ -80,11 +83,16 @@ async function rendezvous(
       if (announcer === undefined) {
         throw new ProxyError(silent ? "nobody_answered" : "all_declined", [...tried.values()].join(", "));
       }
-      const attempt = await offerClient(connection, hello, bytes, announcer, deadline, plane);
+      if (usePool && plane.passOn(connection, bytes, announcer)) return { status: "passed" };
+      const attempt = await takeTurn({ connection, hello, bytes, announcer, usePool, overall: deadline }, plane);
       if (connection.gone) throw new ProxyError("client_left");
-      if (attempt.status === "taken") return { announcer, dialBack: attempt.dialBack };
+      if (attempt.status === "taken") return { status: "met", announcer, dialBack: attempt.dialBack };
+      const isLost = attempt.status === "lost" || attempt.status === "stale";
       // The hello may have reached a server, and early data must not be played to a second one (RFC 8446 §8).
-      if (attempt.status === "lost" && hello.earlyData) throw new ProxyError("nobody_answered");
+      if (isLost && hello.earlyData) throw new ProxyError("nobody_answered");
+      // Its private proxy may be well: it may be asked again, but the client is given to no other parked dial-back.
+      usePool &&= attempt.status !== "stale";
+      if (attempt.status === "stale") continue;
       silent ||= attempt.status !== "declined";
       tried.set(announcer.session.session, `${announcer.session.name}: ${attempt.why}`);
     }

@@ -8,6 +8,7 @@ import { tokenBuckets } from "../base/token-bucket.js";
 import { logResults } from "../mesh/log-results.js";
 import type { MeshServerOptions } from "../mesh/server.js";
 import { type EncodedOffer, encodeOffersMessage, tokenOfOffer } from "../rendezvous/offer-wire.js";
+import { tokenBytes } from "../rendezvous/token.js";
 import { maxUnansweredOffers } from "./balance.js";
 import { createGrants, type GrantStatement } from "./grants.js";
 import { createInForce } from "./in-force.js";
@@ -100,6 +101,7 @@ export function createPublicControlPlane(options: PublicControlPlaneOptions): Pu
             rendezvousEndpoints: options.rendezvousEndpoints,
             unansweredOffers: maxUnansweredOffers,
             maxNames: maxNamesPerSession,
+            attemptTimeoutMs: options.config.attemptTimeoutMs,
             softwareVersion: options.version,
           },
         });
@@ -116,6 +118,12 @@ export function createPublicControlPlane(options: PublicControlPlaneOptions): Pu
             return;
           case "offerReply":
             port.post({ type: "declined", session: session.id, token: message.token, reason: message.reason });
+            return;
+          case "queued":
+            port.post({ type: "queued", session: session.id, token: message.token, msLeft: message.msLeft });
+            return;
+          case "poolState":
+            if (!session.leaving) port.post({ ...message, type: "pool", session: session.id });
             return;
           case "leaving":
             session.leaving = true;
@@ -199,6 +207,13 @@ export function createPublicControlPlane(options: PublicControlPlaneOptions): Pu
     }
   }
 
+  function grant({ session, tokens, msLeft }: Extract<FromPublicDataPlane, { type: "grant" }>): void {
+    const all = Buffer.from(tokens, "latin1");
+    const each: Uint8Array[] = [];
+    for (let at = 0; at < all.length; at += tokenBytes) each.push(all.subarray(at, at + tokenBytes));
+    sessions.get(session)?.link.send({ type: "poolGrant", tokens: each, msLeft });
+  }
+
   function cancel(session: string, token: Uint8Array): void {
     const queued = outbox.get(session);
     const kept = queued?.filter((offer) => Buffer.compare(tokenOfOffer(offer), token) !== 0);
@@ -214,6 +229,8 @@ export function createPublicControlPlane(options: PublicControlPlaneOptions): Pu
         return enqueue(message.session, message.offer);
       case "cancel":
         return cancel(message.session, message.token);
+      case "grant":
+        return grant(message);
       case "marked":
         return inForce.reached(message.mark);
       case "ended":

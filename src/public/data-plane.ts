@@ -1,28 +1,32 @@
 import type { Address } from "../base/address.js";
 import { addressSet } from "../base/address-set.js";
 import type { Counters } from "../base/counters.js";
-import { type Deadline, monotonic, msLeft } from "../base/deadline.js";
+import { monotonic, msLeft } from "../base/deadline.js";
 import { ProxyError, stackOf } from "../base/errors.js";
 import { type HalfOpenSet, halfOpenSet } from "../base/half-open.js";
 import type { Port } from "../base/port.js";
 import type { ReasonCode } from "../base/reasons.js";
 import { encodeOffer } from "../rendezvous/offer-wire.js";
-import { tokenWorker } from "../rendezvous/token.js";
-import type { ClientHello } from "../tls-sni/index.js";
+import type { Preface } from "../rendezvous/preface.js";
 import type { Endpoint, EndpointAddress, Splice } from "../transport/endpoint.js";
 import type { Exchange } from "../transport/epoll/boot.js";
 import type { Listener, Transport } from "../transport/transport.js";
+import type { Turn } from "./attempt.js";
 import { leastConnections } from "./balance.js";
 import { serveClient } from "./connection.js";
 import { receiveDialBack, receivePassedDialBack } from "./dial-back.js";
 import { addressText, createLiveConnections, type LiveConnection, type LiveConnections } from "./live-connections.js";
 import type { Loads } from "./loads.js";
-import type { FromPublicDataPlane, PassedAs, PublicDataPlaneConfig, ToPublicDataPlane } from "./messages.js";
+import type { BegunConnection, FromPublicDataPlane, PublicDataPlaneConfig, ToPublicDataPlane } from "./messages.js";
 import { type Announcer, createNames, type Names } from "./names.js";
 import { createOffences, type Offences } from "./offences.js";
-import { type Claim, createParking, type ParkedClient } from "./parking.js";
+import { createParking, type ParkedClient } from "./parking.js";
+import { createPassing } from "./passing.js";
+import { createPool, type Pool, shareOf } from "./pool.js";
+import type { PooledDialBack } from "./pooled-dial-back.js";
 import type { PreambleRules } from "./preamble.js";
-import { createRelief } from "./relief.js";
+import { type Claim, createTokens } from "./tokens.js";
+import type { VerdictDeadline } from "./verdict-deadline.js";
 
 /** Unauthenticated dial-backs open at once: forty bytes each are awaited, so this bounds descriptors, not memory. */
 const maxHalfOpenDialBacks = 4096;
@@ -40,8 +44,15 @@ export interface ClientPlane {
   hold(connection: LiveConnection, serverName: string | undefined, until: number): Promise<void>;
   /** Whom to ask next, among those not yet tried. */
   choose(announcers: readonly Announcer[], tried: { has(session: string): boolean }): Announcer | undefined;
+  /** The session owes an answer, or owes it no more. */
+  countUnanswered(session: string, by: 1 | -1): void;
+  readonly pool: Pool;
+  /** Where the settings want that: the next dial-back that is parked, if one comes in time. */
+  waitForPooled(turn: Turn, deadline: VerdictDeadline): Promise<PooledDialBack | undefined> | undefined;
+  /** Gives the client to a worker that has a dial-back for it, where this one has none. False: it stays. */
+  passOn(connection: LiveConnection, bytes: Uint8Array, announcer: Announcer): boolean;
   /** Parks the client and sends the offer. */
-  park(connection: LiveConnection, hello: ClientHello, announcer: Announcer, deadline: Deadline): ParkedClient;
+  park(turn: Turn, deadline: VerdictDeadline): ParkedClient;
   cancelOffer(announcer: Announcer, parked: ParkedClient): void;
   splice(client: Endpoint, dialBack: Endpoint): Splice;
   fault(error: unknown): void;
@@ -52,7 +63,7 @@ export interface DialBackPlane {
   readonly config: PublicDataPlaneConfig;
   readonly offences: Offences;
   readonly halfOpenDialBacks: HalfOpenSet;
-  claim(token: Uint8Array, dialBack: Endpoint): Claim;
+  claim(preface: Preface, dialBack: Endpoint): Claim;
   dialBackRefused(reason: ReasonCode, ip: string): void;
 }
 
@@ -87,18 +98,24 @@ export async function startPublicDataPlane(options: PublicDataPlaneOptions): Pro
   let config = options.config;
   let preamble = preambleRules(config);
   const names = createNames({ now: monotonic });
-  const parking = createParking({
-    worker: options.worker,
+  const tokens = createTokens({ worker: options.worker, now: monotonic, replaces: options.replaces === true });
+  const parking = createParking({ tokens, alarm: transport.alarm });
+  const pool = createPool({
+    tokens,
     now: monotonic,
     alarm: transport.alarm,
-    loads,
-    replaces: options.replaces === true,
+    maxParked: () => Math.ceil(config.maxConnections / workers),
+    grant: (session, granted, msLeft) =>
+      port.post({ type: "grant", session, tokens: Buffer.concat(granted).toString("latin1"), msLeft }),
+    count: loads.countPooled,
+    counted: (session) => loads.of(session).pooled,
   });
+  /** What each session asked for: how much of it is allowed may change. */
+  const wanted = new Map<string, { readonly wanted: number; readonly maxAgeMs: number }>();
   const offences = createOffences({ now: monotonic, workers });
   const halfOpenHellos = halfOpenSet(Math.ceil(config.maxHalfOpenHellos / workers));
   const halfOpenDialBacks = halfOpenSet(Math.ceil(maxHalfOpenDialBacks / workers));
   let closing = false;
-  const relief = exchange && createRelief({ ...exchange, loads, worker: options.worker });
   const connections = createLiveConnections({
     loads,
     counters,
@@ -106,6 +123,7 @@ export async function startPublicDataPlane(options: PublicDataPlaneOptions): Pro
     reports: () => config.reportConnections,
     ended: (record) => port.post({ type: "ended", record }),
   });
+  const passing = exchange && createPassing({ exchange, worker: options.worker, loads, port, connections });
 
   const plane: ClientPlane & DialBackPlane = {
     get config() {
@@ -139,10 +157,28 @@ export async function startPublicDataPlane(options: PublicDataPlaneOptions): Pro
       });
     },
     choose: (announcers, tried) => leastConnections(announcers, tried, loads.of),
-    park(connection, hello, announcer, deadline) {
+    countUnanswered: loads.countUnanswered,
+    pool,
+    waitForPooled({ connection, announcer }, deadline) {
       const { session } = announcer.session;
-      const timeoutMs = msLeft(deadline);
-      const parked = parking.park({ session, timeoutMs });
+      if (config.pooledWaitMs === 0 || !pool.expects(session)) return undefined;
+      return new Promise((resolve) => {
+        const done = (dialBack?: PooledDialBack) => {
+          cancelAlarm();
+          leave();
+          resolve(dialBack);
+        };
+        const leave = pool.onParked(session, done);
+        const cancelAlarm = transport.alarm(Math.min(monotonic() + config.pooledWaitMs, deadline.at), done);
+        connection.whenGone(done);
+      });
+    },
+    passOn(connection, bytes, { session: { session } }) {
+      return passing !== undefined && pool.isEmpty(session) && passing.begun(connection, bytes, session);
+    },
+    park({ connection, hello, announcer }, deadline) {
+      const { session } = announcer.session;
+      const parked = parking.park({ session, deadline });
       port.post({
         type: "offer",
         session,
@@ -152,7 +188,7 @@ export async function startPublicDataPlane(options: PublicDataPlaneOptions): Pro
           serverName: hello.serverName,
           alpn: hello.alpn,
           client: addressText(connection.source),
-          msLeft: Math.floor(timeoutMs),
+          msLeft: Math.floor(msLeft(deadline)),
           connectionId: connection.id,
         }),
       });
@@ -168,15 +204,8 @@ export async function startPublicDataPlane(options: PublicDataPlaneOptions): Pro
         moved,
       }),
     fault: (error) => port.post({ type: "fault", message: stackOf(error) }),
-    claim(token, dialBack) {
-      const holder = tokenWorker(token);
-      if (exchange === undefined || holder === options.worker) return parking.claim(token, dialBack);
-      if (holder >= workers) return { status: "refused", reason: "token_unknown" };
-      const given = give(dialBack, holder, { kind: "dialBack", token });
-      if (given === "given") return { status: "claimed" };
-      // A worker that is not there had clients, and honest private proxies come for them.
-      return { status: "refused", reason: given === "absent" ? "token_late" : "peer_reset" };
-    },
+    claim: (preface, dialBack) =>
+      passing?.dialBack(preface, dialBack) ?? tokens.present(preface.kind, preface.token, dialBack),
     dialBackRefused(reason, peer) {
       // Those that are given up because everything is.
       if (closing) return;
@@ -189,24 +218,27 @@ export async function startPublicDataPlane(options: PublicDataPlaneOptions): Pro
     counters.add(direction === "ab" ? "bytesUp" : "bytesDown", bytes);
   }
 
-  /** Gives an endpoint to another worker. What is not given is the caller's, or closed where the peer has left. */
-  function give(endpoint: Endpoint, to: number, as: PassedAs): "given" | "absent" | "left" {
-    const given = exchange?.give(endpoint, to) ?? { status: "absent" };
-    if (given.status === "given") port.post({ type: "pass", to, passed: given.passed, as });
-    return given.status;
-  }
-
   function acceptClient(client: Endpoint): void {
-    const elsewhere = relief?.();
-    const given = elsewhere === undefined ? "absent" : give(client, elsewhere, { kind: "client" });
-    if (given === "left") connections.open(client).refuse("client_left");
-    else if (given === "absent") takeClient(client);
+    if (passing?.newClient(client) !== true) takeClient(client);
   }
 
-  function takeClient(client: Endpoint): void {
-    if (closing) connections.open(client).refuse("stopping");
-    else if (loads.live >= config.maxConnections) connections.open(client).refuse("connections_full");
-    else void serveClient(client, plane);
+  function takeClient(client: Endpoint, begun?: BegunConnection): void {
+    if (closing) connections.open(client, begun).refuse("stopping");
+    else if (loads.live >= config.maxConnections) connections.open(client, begun).refuse("connections_full");
+    else void serveClient(client, plane, begun);
+  }
+
+  function allowPool(session: string): void {
+    const asked = wanted.get(session);
+    if (asked === undefined) return;
+    const allowed = Math.min(asked.wanted, config.maxPooledPerPrivateProxy);
+    const share = shareOf(allowed, options.worker, workers);
+    pool.allow(session, { parked: allowed, share, maxAgeMs: asked.maxAgeMs });
+  }
+
+  function forgetPool(session: string): void {
+    wanted.delete(session);
+    pool.sessionGone(session);
   }
 
   function acceptDialBack(dialBack: Endpoint): void {
@@ -241,7 +273,8 @@ export async function startPublicDataPlane(options: PublicDataPlaneOptions): Pro
     closing = true;
     const closed = closeAll([...clientListeners, ...rendezvousListeners]);
     connections.cutAll();
-    parking.close();
+    pool.close();
+    tokens.close();
     halfOpenDialBacks.giveUpAll();
     await Promise.all([closed, new Promise<void>((resolve) => connections.whenEmpty(resolve))]);
     port.post({ type: "closed" });
@@ -254,6 +287,7 @@ export async function startPublicDataPlane(options: PublicDataPlaneOptions): Pro
         config = message.config;
         preamble = preambleRules(config);
         names.configure(config);
+        for (const session of wanted.keys()) allowPool(session);
         return;
       case "attached":
         names.attached(message.session);
@@ -268,11 +302,20 @@ export async function startPublicDataPlane(options: PublicDataPlaneOptions): Pro
         return;
       case "sessionLeaving":
         names.sessionLeft(message.session);
+        forgetPool(message.session);
+        return;
+      case "pool":
+        wanted.set(message.session, message);
+        allowPool(message.session);
+        return;
+      case "queued":
+        tokens.find(message.session, message.token)?.queued(message.msLeft);
         return;
       case "sessionGone":
         names.sessionGone(message.session);
         offences.detached(message.session);
-        parking.sessionGone(message.session);
+        tokens.sessionGone(message.session);
+        forgetPool(message.session);
         loads.sessionGone(message.session);
         if (message.splices === "cut") connections.cutSession(message.session);
         return;
@@ -285,8 +328,10 @@ export async function startPublicDataPlane(options: PublicDataPlaneOptions): Pro
       case "passed": {
         const endpoint = exchange?.take(message.passed);
         if (endpoint === undefined) return;
-        if (message.as.kind === "client") takeClient(endpoint);
-        else receivePassedDialBack(endpoint, message.as.token, plane);
+        const { as } = message;
+        if (as.kind === "begun") loads.countBegun();
+        if (as.kind === "dialBack") receivePassedDialBack(endpoint, as.preface, plane);
+        else takeClient(endpoint, as.kind === "begun" ? as.begun : undefined);
         return;
       }
       case "drain":

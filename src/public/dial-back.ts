@@ -1,13 +1,14 @@
 import { type Deadline, deadlineIn } from "../base/deadline.js";
 import { codeOf, ProxyError } from "../base/errors.js";
 import type { ReasonCode } from "../base/reasons.js";
-import { decodePreface, prefaceBytes, startsLikePreface } from "../rendezvous/preface.js";
+import { decodePreface, type Preface, prefaceBytes, startsLikePreface } from "../rendezvous/preface.js";
 import type { Endpoint } from "../transport/endpoint.js";
 import type { DialBackPlane } from "./data-plane.js";
 
 /**
- * The story of one dial-back: read the preface, give the connection to the client that waits under its token, or to the
- * worker where it waits. Owns `dialBack` until it is claimed. What is not right is closed without an answer and counted.
+ * The story of one dial-back: read the preface, give the connection to what its token stands for, a client that waits or a
+ * place in the pool, here or at the worker that made the token. Owns `dialBack` until then. What is not right is closed
+ * without an answer and counted.
  */
 export async function receiveDialBack(dialBack: Endpoint, plane: DialBackPlane): Promise<void> {
   const ip = ipOf(dialBack);
@@ -19,9 +20,7 @@ export async function receiveDialBack(dialBack: Endpoint, plane: DialBackPlane):
   });
   try {
     const preface = await readPreface(dialBack, deadlineIn(plane.config.prefaceTimeoutMs, "preface_timeout"));
-    // Nobody is granted tokens for the pool, so a preface of that kind carries somebody else's.
-    if (preface.kind !== "claim") throw new ProxyError("token_misplaced");
-    const claim = plane.claim(preface.token, dialBack);
+    const claim = plane.claim(preface, dialBack);
     if (claim.status === "refused") throw new ProxyError(claim.reason);
   } catch (error) {
     refuse(dialBack, crowdedOut ? "rendezvous_crowded" : codeOf(error), plane);
@@ -31,9 +30,9 @@ export async function receiveDialBack(dialBack: Endpoint, plane: DialBackPlane):
 }
 
 /** The rest of the story, of a dial-back whose preface another worker has read. */
-export function receivePassedDialBack(dialBack: Endpoint, token: Uint8Array, plane: DialBackPlane): void {
+export function receivePassedDialBack(dialBack: Endpoint, preface: Preface, plane: DialBackPlane): void {
   if (!plane.offences.tolerates(ipOf(dialBack))) return refuse(dialBack, "rendezvous_rate_limited", plane);
-  const claim = plane.claim(token, dialBack);
+  const claim = plane.claim(preface, dialBack);
   if (claim.status === "refused") refuse(dialBack, claim.reason, plane);
 }
 

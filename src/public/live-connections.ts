@@ -5,7 +5,7 @@ import type { ReasonCode } from "../base/reasons.js";
 import { createRoster, type Roster, type RosterMember } from "../base/roster.js";
 import type { Endpoint, EndpointAddress, Splice, SpliceResult } from "../transport/endpoint.js";
 import type { Loads } from "./loads.js";
-import type { ConnectionRecord } from "./messages.js";
+import type { BegunConnection, ConnectionRecord } from "./messages.js";
 import type { Announcer } from "./names.js";
 import { refusalBytes } from "./refusal.js";
 
@@ -18,6 +18,11 @@ export interface LiveConnection {
   readonly source: EndpointAddress;
   readonly destination: EndpointAddress;
   cameFrom(source: EndpointAddress, destination: EndpointAddress): void;
+  /** Another worker read its hello, and what stood before it. */
+  readonly passed: boolean;
+  readonly ageMs: number;
+  /** It is another worker's now, and its end is told there. */
+  passOn(): void;
   serverName: string | undefined;
   /** The client has left, or the connection was refused or cut: nothing more is to be done for it. */
   readonly gone: boolean;
@@ -30,7 +35,8 @@ export interface LiveConnection {
 }
 
 export interface LiveConnections {
-  open(client: Endpoint): LiveConnection;
+  /** `begun`: by another worker, which has counted it. */
+  open(client: Endpoint, begun?: BegunConnection): LiveConnection;
   readonly size: number;
   /** Spliced connections of a session. */
   splicedTo(session: string): number;
@@ -80,11 +86,11 @@ export function createLiveConnections(options: {
   };
 
   return {
-    open(client) {
-      const connection = new Connection(shared, `${prefix}-${(serial++).toString(36)}`, client);
+    open(client, begun) {
+      const connection = new Connection(shared, begun?.id ?? `${prefix}-${(serial++).toString(36)}`, client, begun);
       live.add(connection);
       loads?.setLive(live.size);
-      options.counters.add("opened", 1);
+      if (begun === undefined) options.counters.add("opened", 1);
       return connection;
     },
     get size() {
@@ -108,6 +114,7 @@ export function createLiveConnections(options: {
 class Connection implements LiveConnection, RosterMember {
   rosterPlace = -1;
   readonly id: string;
+  readonly passed: boolean;
   serverName: string | undefined;
   readonly #shared: Shared;
   readonly #openedAt: number;
@@ -123,13 +130,14 @@ class Connection implements LiveConnection, RosterMember {
   #open = true;
   #gone = false;
 
-  constructor(shared: Shared, id: string, client: Endpoint) {
+  constructor(shared: Shared, id: string, client: Endpoint, begun: BegunConnection | undefined) {
     this.#shared = shared;
     this.id = id;
+    this.passed = begun !== undefined;
     this.#client = client;
-    this.#openedAt = shared.now();
-    this.#source = client.remote;
-    this.#destination = client.local;
+    this.#openedAt = shared.now() - (begun?.ageMs ?? 0);
+    this.#source = begun?.source ?? client.remote;
+    this.#destination = begun?.destination ?? client.local;
     client.hangup.then(() => this.#leave());
   }
 
@@ -144,6 +152,10 @@ class Connection implements LiveConnection, RosterMember {
 
   get destination(): EndpointAddress {
     return this.#destination ?? { family: "unix" };
+  }
+
+  get ageMs(): number {
+    return this.#shared.now() - this.#openedAt;
   }
 
   get gone(): boolean {
@@ -190,6 +202,12 @@ class Connection implements LiveConnection, RosterMember {
     started.whenDone((result) => this.#close(connectionEnd(result, this.#helloBytes)));
   }
 
+  passOn(): void {
+    if (!this.#open) return;
+    this.#abandon = undefined;
+    this.#forget();
+  }
+
   cut(): void {
     if (this.#splice !== undefined) this.#splice.cut();
     else this.refuse("stopping");
@@ -204,10 +222,7 @@ class Connection implements LiveConnection, RosterMember {
 
   #close(end: Pick<ConnectionRecord, "bytesUp" | "bytesDown" | "endedBy"> & Partial<ConnectionRecord>): void {
     if (!this.#open) return;
-    this.#open = false;
-    const { live, loads, counters, now, reports, ended, emptied, countSession } = this.#shared;
-    live.delete(this);
-    loads?.setLive(live.size);
+    const { counters, now, reports, ended, countSession } = this.#shared;
     const session = this.#announcer?.session;
     if (session !== undefined) countSession(session.session, -1);
     counters.add("closed", 1);
@@ -222,10 +237,18 @@ class Connection implements LiveConnection, RosterMember {
         ...end,
         ms: Math.round(now() - this.#openedAt),
       });
-    // What is over holds nothing: whoever still knows of it must not keep the rest.
+    this.#forget();
+  }
+
+  /** What is over holds nothing: whoever still knows of it must not keep the rest. */
+  #forget(): void {
+    const { live, loads, emptied } = this.#shared;
+    this.#open = false;
     this.#splice = undefined;
     this.#announcer = undefined;
     this.#client = undefined;
+    live.delete(this);
+    loads?.setLive(live.size);
     if (live.size === 0) emptied?.();
   }
 }

@@ -1,11 +1,16 @@
 /** Sessions that are counted over all workers at once. One more is counted by each worker for itself. */
 const maxSlots = 4096;
 
-// A row: live connections, waiting clients, then spliced and unanswered for each slot.
+// A row: live connections, waiting clients, parked dial-backs, clients that came from other workers after their hello, ever;
+// then spliced, unanswered and parked for each slot.
 const liveAt = 0;
 const waitingAt = 1;
-const firstSlotAt = 2;
-const columns = firstSlotAt + 2 * maxSlots;
+const pooledAt = 2;
+const begunAt = 3;
+const firstSlotAt = 4;
+const slotColumns = { spliced: 0, unanswered: 1, pooled: 2 } as const;
+const columnsPerSlot = 3;
+const columns = firstSlotAt + columnsPerSlot * maxSlots;
 
 /**
  * What limits and balancing count, in shared memory: one row for each worker, which alone writes it, so that no count is
@@ -27,12 +32,28 @@ export function readLive(board: SharedArrayBuffer): number[] {
   return Array.from({ length: cells.length / columns }, (_, worker) => cells[worker * columns + liveAt]!);
 }
 
+/** Clients that each worker has had from others after their hello, ever. */
+export function readBegun(board: SharedArrayBuffer): number[] {
+  const cells = new Int32Array(board);
+  return Array.from({ length: cells.length / columns }, (_, worker) => cells[worker * columns + begunAt]!);
+}
+
+/** Parked dial-backs, over all workers. */
+export function readPooled(board: SharedArrayBuffer): number {
+  const cells = new Int32Array(board);
+  let total = 0;
+  for (let at = pooledAt; at < cells.length; at += columns) total += cells[at]!;
+  return total;
+}
+
 /** What a session has to do, over all workers. */
 export interface SessionLoad {
   /** Connections that are joined. */
   readonly spliced: number;
   /** Offers that nobody has answered yet. */
   readonly unanswered: number;
+  /** Dial-backs that are parked for its clients. */
+  readonly pooled: number;
 }
 
 /** One worker's view of the board. */
@@ -42,9 +63,13 @@ export interface Loads {
   sessionGone(session: string): void;
   countSpliced(session: string, by: 1 | -1): void;
   countUnanswered(session: string, by: 1 | -1): void;
+  countPooled(session: string, by: 1 | -1): void;
+  /** The other worker that has most parked dial-backs of a session. */
+  pooledElsewhere(session: string): number | undefined;
   of(session: string): SessionLoad;
   setLive(count: number): void;
   countWaiting(by: 1 | -1): void;
+  countBegun(): void;
   /** Of all workers together. */
   readonly live: number;
   readonly waiting: number;
@@ -54,7 +79,7 @@ export interface Loads {
 export function createLoads(board: SharedArrayBuffer, worker: number): Loads {
   const cells = new Int32Array(board);
   const row = worker * columns;
-  const sessions = new Map<string, { readonly slot: number | undefined; spliced: number; unanswered: number }>();
+  const sessions = new Map<string, Record<keyof typeof slotColumns, number> & { readonly slot: number | undefined }>();
 
   function sum(column: number): number {
     let total = 0;
@@ -62,15 +87,15 @@ export function createLoads(board: SharedArrayBuffer, worker: number): Loads {
     return total;
   }
 
-  function count(session: string, what: "spliced" | "unanswered", by: 1 | -1): void {
+  function count(session: string, what: keyof typeof slotColumns, by: 1 | -1): void {
     const known = sessions.get(session);
     if (known === undefined) return;
     known[what] += by;
-    if (known.slot !== undefined) cells[row + slotAt(known.slot) + (what === "spliced" ? 0 : 1)] = known[what];
+    if (known.slot !== undefined) cells[row + slotAt(known.slot) + slotColumns[what]] = known[what];
   }
 
   return {
-    attached: (session, slot) => void sessions.set(session, { slot, spliced: 0, unanswered: 0 }),
+    attached: (session, slot) => void sessions.set(session, { slot, spliced: 0, unanswered: 0, pooled: 0 }),
     sessionGone(session) {
       const slot = sessions.get(session)?.slot;
       sessions.delete(session);
@@ -78,17 +103,41 @@ export function createLoads(board: SharedArrayBuffer, worker: number): Loads {
     },
     countSpliced: (session, by) => count(session, "spliced", by),
     countUnanswered: (session, by) => count(session, "unanswered", by),
+    countPooled(session, by) {
+      cells[row + pooledAt] = cells[row + pooledAt]! + by;
+      count(session, "pooled", by);
+    },
+    pooledElsewhere(session) {
+      const slot = sessions.get(session)?.slot;
+      if (slot === undefined) return undefined;
+      let most: number | undefined;
+      let pooled = 0;
+      for (let other = 0; other * columns < cells.length; other++) {
+        const there = cells[other * columns + slotAt(slot) + slotColumns.pooled]!;
+        if (other === worker || there <= pooled) continue;
+        most = other;
+        pooled = there;
+      }
+      return most;
+    },
     of(session) {
       const known = sessions.get(session);
-      if (known?.slot === undefined) return known ?? { spliced: 0, unanswered: 0 };
+      if (known?.slot === undefined) return known ?? { spliced: 0, unanswered: 0, pooled: 0 };
       const at = slotAt(known.slot);
-      return { spliced: sum(at), unanswered: sum(at + 1) };
+      return {
+        spliced: sum(at + slotColumns.spliced),
+        unanswered: sum(at + slotColumns.unanswered),
+        pooled: sum(at + slotColumns.pooled),
+      };
     },
     setLive(live) {
       cells[row + liveAt] = live;
     },
     countWaiting(by) {
       cells[row + waitingAt] = cells[row + waitingAt]! + by;
+    },
+    countBegun() {
+      cells[row + begunAt] = cells[row + begunAt]! + 1;
     },
     get live() {
       return sum(liveAt);
@@ -101,7 +150,7 @@ export function createLoads(board: SharedArrayBuffer, worker: number): Loads {
 }
 
 function slotAt(slot: number): number {
-  return firstSlotAt + 2 * slot;
+  return firstSlotAt + columnsPerSlot * slot;
 }
 
 /** The slots of the board, as the control plane gives them out: each to one session at a time. */

@@ -1,5 +1,7 @@
 import type { ReasonCode } from "../base/reasons.js";
 import type { EncodedOffer } from "../rendezvous/offer-wire.js";
+import type { Preface } from "../rendezvous/preface.js";
+import type { EndpointAddress } from "../transport/endpoint.js";
 import type { PassedEndpoint } from "../transport/epoll/boot.js";
 
 /**
@@ -42,6 +44,10 @@ export interface PublicDataPlaneConfig {
   readonly maxConnections: number;
   readonly maxParked: number;
   readonly maxHalfOpenHellos: number;
+  /** Dial-backs that one session may keep parked, over all workers. */
+  readonly maxPooledPerPrivateProxy: number;
+  /** How long a client waits for a dial-back to be parked before it is offered; 0: not at all. */
+  readonly pooledWaitMs: number;
   /** Every pattern of every grant: a name under none of them is refused without waiting for anybody. */
   readonly grantedPatterns: readonly string[];
   readonly reportConnections: boolean;
@@ -62,6 +68,10 @@ export type ToPublicDataPlane =
   /** The session goes on, but takes no more offers: its names are free at once. */
   | { readonly type: "sessionLeaving"; readonly session: string }
   | { readonly type: "declined"; readonly session: string; readonly token: Uint8Array; readonly reason: ReasonCode }
+  /** The client that came with the token waits for its target. */
+  | { readonly type: "queued"; readonly session: string; readonly token: Uint8Array; readonly msLeft: number }
+  /** What the session asks for, over all workers; `maxAgeMs` 0: however old. */
+  | { readonly type: "pool"; readonly session: string; readonly wanted: number; readonly maxAgeMs: number }
   /** To be answered with `marked` when all before it has been taken in. */
   | { readonly type: "mark"; readonly mark: number }
   /** A connection that came to another worker is yours from here on. */
@@ -71,8 +81,22 @@ export type ToPublicDataPlane =
   /** Cut everything; `closed` follows. */
   | { readonly type: "close" };
 
-/** What a connection is that one worker passes to another: a client of which nothing was read, or a dial-back and its token. */
-export type PassedAs = { readonly kind: "client" } | { readonly kind: "dialBack"; readonly token: Uint8Array };
+/** What a connection is that one worker passes to another. */
+export type PassedAs =
+  /** Nothing was read of it. */
+  | { readonly kind: "client" }
+  /** Its hello was read, and put back. */
+  | { readonly kind: "begun"; readonly begun: BegunConnection }
+  | { readonly kind: "dialBack"; readonly preface: Preface };
+
+/** A client connection that another worker has begun to serve. */
+export interface BegunConnection {
+  readonly id: string;
+  readonly source: EndpointAddress;
+  readonly destination: EndpointAddress;
+  /** Since it was accepted. */
+  readonly ageMs: number;
+}
 
 /** One client connection, at its end. */
 export interface ConnectionRecord {
@@ -96,6 +120,8 @@ export type FromPublicDataPlane =
   /** To be sent over the mesh. */
   | { readonly type: "offer"; readonly session: string; readonly offer: EncodedOffer }
   | { readonly type: "cancel"; readonly session: string; readonly token: Uint8Array }
+  /** Tokens for the pool, to be sent over the mesh: 32 characters each (Latin-1). */
+  | { readonly type: "grant"; readonly session: string; readonly tokens: string; readonly msLeft: number }
   | { readonly type: "marked"; readonly mark: number }
   /** A connection for another worker, whose it is already. */
   | { readonly type: "pass"; readonly to: number; readonly passed: PassedEndpoint; readonly as: PassedAs }

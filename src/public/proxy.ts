@@ -93,6 +93,7 @@ export async function startPublicProxy(options: PublicProxyOptions): Promise<Pub
         announcements: control.announcements().map((announcement) => ({ ...announcement })),
         connections: { opened, closed, live: opened - closed },
         bytes: { up: bytesUp, down: bytesDown },
+        pooledDialBacks: dataPlanes.pooled(),
         refused,
         software: softwareVersion,
         startedAt: startedAt.toISOString(),
@@ -105,7 +106,7 @@ export async function startPublicProxy(options: PublicProxyOptions): Promise<Pub
       counters,
       attachments: () => control.attached,
       announcements: () => control.accepted,
-      pooledDialBacks: () => 0,
+      pooledDialBacks: () => dataPlanes.pooled(),
     });
     const admin: AdminServer = await startAdminServer({
       ...settings.admin,
@@ -179,6 +180,8 @@ function dataPlaneConfig(settings: PublicSettings): Omit<PublicDataPlaneConfig, 
     maxConnections: limits.connections,
     maxParked: limits.parked,
     maxHalfOpenHellos: limits.halfOpenHellos,
+    maxPooledPerPrivateProxy: limits.pooledPerPrivateProxy,
+    pooledWaitMs: rendezvous.pooledWaitMs,
     reportConnections: log.connections,
   };
 }

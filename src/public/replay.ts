@@ -3,6 +3,7 @@ import type { AnnouncedNames, SessionFacts, ToPublicDataPlane } from "./messages
 interface KnownSession {
   readonly facts: SessionFacts;
   leaving: boolean;
+  pool: ToPublicDataPlane | undefined;
   /** By announcement. */
   readonly announced: Map<number, { readonly alpn: readonly string[]; readonly patterns: Set<string> }>;
 }
@@ -33,7 +34,12 @@ export function createReplay(): Replay {
           configure = message;
           return;
         case "attached":
-          sessions.set(message.session.session, { facts: message.session, leaving: false, announced: new Map() });
+          sessions.set(message.session.session, {
+            facts: message.session,
+            leaving: false,
+            pool: undefined,
+            announced: new Map(),
+          });
           return;
         case "announced":
           for (const names of message.names) noteNames(names);
@@ -43,6 +49,11 @@ export function createReplay(): Replay {
           const known = announced?.get(message.announcementId);
           for (const pattern of message.patterns) known?.patterns.delete(pattern);
           if (known?.patterns.size === 0) announced?.delete(message.announcementId);
+          return;
+        }
+        case "pool": {
+          const known = sessions.get(message.session);
+          if (known !== undefined) known.pool = message;
           return;
         }
         case "sessionLeaving": {
@@ -64,8 +75,9 @@ export function createReplay(): Replay {
     messages() {
       const messages: ToPublicDataPlane[] = configure === undefined ? [] : [configure];
       const names: AnnouncedNames[] = [];
-      for (const { facts, leaving, announced } of sessions.values()) {
+      for (const { facts, leaving, pool, announced } of sessions.values()) {
         messages.push({ type: "attached", session: facts });
+        if (pool !== undefined) messages.push(pool);
         if (leaving) messages.push({ type: "sessionLeaving", session: facts.session });
         for (const [announcementId, { alpn, patterns }] of announced) {
           names.push({ session: facts.session, announcementId, patterns: [...patterns], alpn });

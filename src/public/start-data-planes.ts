@@ -1,4 +1,4 @@
-import { closeOpen, createCounters } from "../base/counters.js";
+import { addClosed, createCounters } from "../base/counters.js";
 import type { Log } from "../base/log.js";
 import { inThreadPorts, type Port } from "../base/port.js";
 import { tokenWorker, withOwnToken } from "../rendezvous/token.js";
@@ -10,7 +10,7 @@ import { startCrewPort } from "../transport/epoll/crew-port.js";
 import { bindForWorkers } from "../transport/epoll/worker-listeners.js";
 import { createNodeTransport } from "../transport/node/transport.js";
 import { startPublicDataPlane } from "./data-plane.js";
-import { clearLoads, createLoadBoard, createLoads, readLive } from "./loads.js";
+import { clearLoads, createLoadBoard, createLoads, readBegun, readLive, readPooled } from "./loads.js";
 import type { FromPublicDataPlane, PublicDataPlaneConfig, ToPublicDataPlane } from "./messages.js";
 import { createReplay } from "./replay.js";
 import type { PublicWorkerRole } from "./worker.js";
@@ -35,6 +35,8 @@ export interface DataPlanes {
   readonly counters: readonly SharedArrayBuffer[];
   readonly clientAddresses: readonly EndpointAddress[];
   readonly rendezvousAddresses: readonly EndpointAddress[];
+  /** Parked dial-backs. */
+  pooled(): number;
   /** Empty where there are no threads. */
   workers(): readonly (WorkerStatus & { readonly live: number })[];
   /** After the control plane has closed them, or has never had them. */
@@ -58,6 +60,7 @@ type Started = Omit<DataPlanes, "engine" | "why">;
 async function startOnThisThread({ settings, config, cloneMessages }: DataPlanesOptions): Promise<Started> {
   const [port, dataPort] = inThreadPorts<FromPublicDataPlane, ToPublicDataPlane>({ clone: cloneMessages });
   const counters = createCounters();
+  const board = createLoadBoard(1);
   const { clientAddresses, rendezvousAddresses } = await startPublicDataPlane({
     transport: createNodeTransport(),
     port: dataPort,
@@ -66,13 +69,14 @@ async function startOnThisThread({ settings, config, cloneMessages }: DataPlanes
     clientListen: settings.tls.listen,
     rendezvousListen: settings.rendezvous.listen,
     worker: 0,
-    loads: createLoads(createLoadBoard(1), 0),
+    loads: createLoads(board, 0),
   });
   return {
     port,
     counters: [counters.buffer],
     clientAddresses,
     rendezvousAddresses,
+    pooled: () => readPooled(board),
     workers: () => [],
     stop: async () => dataPort.close(),
   };
@@ -82,6 +86,10 @@ async function startWorkers(options: DataPlanesOptions, workers: number): Promis
   const { settings, log } = options;
   const board = createLoadBoard(workers);
   const counters = Array.from({ length: workers }, () => createCounters().buffer);
+  /** Begun connections that were passed to a worker which was gone by then. */
+  const lost = createCounters();
+  /** Begun connections that each worker was sent: those that it has not taken up die with it. */
+  const sent = counters.map(() => 0);
   const replay = createReplay();
   const listeners = await bindForWorkers(workers, {
     rendezvous: settings.rendezvous.listen,
@@ -98,25 +106,32 @@ async function startWorkers(options: DataPlanesOptions, workers: number): Promis
     deliver(message, lines) {
       replay.note(message);
       // Only the worker that made a token knows it.
-      if (message.type === "declined") lines.post(tokenWorker(message.token), withOwnToken(message));
+      if (message.type === "declined" || message.type === "queued")
+        lines.post(tokenWorker(message.token), withOwnToken(message));
       else lines.postAll(message);
     },
     intercept(message, lines) {
       if (message.type !== "pass") return false;
       const { to, passed, as } = message;
-      lines.pass(to, passed, { type: "passed", passed, as });
+      const isThere = lines.pass(to, passed, { type: "passed", passed, as });
+      if (as.kind !== "begun") return true;
+      if (isThere) sent[to]!++;
+      else lost.add("closed", 1);
       return true;
     },
     died(worker) {
+      const underWay = sent[worker]! - readBegun(board)[worker]!;
+      addClosed(counters[worker]!, readLive(board)[worker]! + underWay);
+      sent[worker] = 0;
       clearLoads(board, worker);
-      closeOpen(counters[worker]!);
     },
   });
   return {
     port: crew.port,
-    counters,
+    counters: [...counters, lost.buffer],
     clientAddresses: listeners.bound("clients"),
     rendezvousAddresses: listeners.bound("rendezvous"),
+    pooled: () => readPooled(board),
     workers() {
       const live = readLive(board);
       return crew.status().map((status) => ({ ...status, live: live[status.worker]! }));

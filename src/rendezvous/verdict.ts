@@ -26,6 +26,11 @@ function invert(): (Verdict | undefined)[] {
   return inverted;
 }
 
+/** What a public proxy is told of a private proxy's reason: where there is no word for it, it lies with the target. */
+export function declineVerdict(code: ReasonCode): DeclineReason {
+  return Object.hasOwn(verdictBytes, code) ? (code as DeclineReason) : "target_unreachable";
+}
+
 /** The byte that says `verdict`. */
 export function encodeVerdict(verdict: Verdict): number {
   return verdictBytes[verdict];

@@ -1,4 +1,4 @@
-import { list, milliseconds, oneOf } from "./kinds.js";
+import { integer, list, milliseconds, oneOf } from "./kinds.js";
 import {
   allowedEndpoint,
   alpnName,
@@ -11,6 +11,8 @@ import { socketPath } from "./path-kinds.js";
 import { type ListCheck, mapList, optional, required, type Schema, setting } from "./schema.js";
 import { both, keepalive, meshCertificates, name } from "./shared-schema.js";
 import type { TargetSettings } from "./types.js";
+
+const mostPooled = 65_536;
 
 /** The settings of a private proxy. */
 export const privateSchema = {
@@ -73,6 +75,28 @@ export const privateSchema = {
     "Which names this proxy serves, and where their internal servers are.",
     noNameTwice,
   ),
+  pool: {
+    minIdle: setting(
+      integer(0, mostPooled),
+      0,
+      "How many dial-backs stay parked at each public proxy however quiet it is, so that a client's first byte waits for no connection to be made. 0: a service that nobody uses holds nothing open; 1 or 2 make the first client after a pause as fast as the others.",
+    ),
+    maxIdle: setting(
+      integer(0, mostPooled),
+      8,
+      "How many are parked at each public proxy at most. Between the two the pool follows demand: it grows when clients find none, and shrinks while some stay unused; 0 turns it off. 8 serve some 80 new clients a second over a link with 50 ms round trip; further ones are offered, and wait for a dial-back as all did without a pool.",
+    ),
+    max: setting(
+      integer(0, mostPooled),
+      64,
+      "How many may be parked or on their way at all public proxies together. 64, for eight public proxies with 8 each.",
+    ),
+    maxAgeMs: setting(
+      milliseconds(0),
+      300_000,
+      "How old a parked dial-back grows before it is replaced; 0 for however old. 5 minutes, because firewalls and NATs on the way forget connections, some of them without a word.",
+    ),
+  },
   admin: {
     socket: optional(
       socketPath,

@@ -61,6 +61,11 @@ export const publicSchema = {
       10_000,
       "How long all attempts for a client may take together. After 10 s most clients give up by themselves.",
     ),
+    pooledWaitMs: setting(
+      milliseconds(0),
+      0,
+      "How long a client whose private proxy has no dial-back parked at the moment waits for the next one, first come first served, before it is offered; 0 offers it at once. 0, because an offer takes no longer than parking does; a few milliseconds save work where clients come in bursts over a fast network.",
+    ),
     startupHoldMs: setting(
       milliseconds(0),
       3000,
@@ -100,6 +105,11 @@ export const publicSchema = {
       integer(1, mostConnections),
       10_000,
       "How many of them may wait for a private proxy at once. The same by default: after an outage all clients come back together, and waiting is cheap.",
+    ),
+    pooledPerPrivateProxy: setting(
+      integer(0, mostConnections),
+      256,
+      "How many dial-backs one private proxy may keep parked here, whatever it asks for (`pool` in its settings); 0 for none. Each takes a descriptor; 256 are four times what a private proxy asks for by default.",
     ),
     halfOpenHellos: setting(
       integer(1, mostConnections),

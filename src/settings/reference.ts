@@ -25,9 +25,10 @@ key is. Each problem is one line, \`file:line:column key: what is wrong, what is
 allowed\`, and all of them come at once, with exit status 78. \`proxy settings check\` does only that, and
 \`proxy settings print\` shows what is in force.
 
-An address is \`host:port\`, \`[v6]:port\` or \`unix:/path\` (at most 107 bytes). Every \`listen\` takes a list too. Two
+An address is \`host:port\`, \`[v6]:port\` or \`unix:/path\` (at most 107 bytes). Every \`listen\` takes a list too. Some
 defaults give way: where only one of \`mesh.reconnect.minMs\` and \`mesh.reconnect.maxMs\`, or of
-\`rendezvous.attemptTimeoutMs\` and \`rendezvous.deadlineMs\`, is written, the other follows it rather than contradict it.
+\`rendezvous.attemptTimeoutMs\` and \`rendezvous.deadlineMs\`, is written, or not all of \`pool.minIdle\`, \`pool.maxIdle\`
+and \`pool.max\`, the others follow it rather than contradict it.
 `;
 
 function section(title: string, schema: Schema): string {

@@ -10,6 +10,9 @@ export interface Found {
 const ordered = [
   ["mesh.reconnect.minMs", "mesh.reconnect.maxMs"],
   ["rendezvous.attemptTimeoutMs", "rendezvous.deadlineMs"],
+  ["pool.minIdle", "pool.max"],
+  ["pool.maxIdle", "pool.max"],
+  ["pool.minIdle", "pool.maxIdle"],
 ] as const;
 
 const listening = ["tls.listen", "rendezvous.listen", "mesh.listen", "admin.listen", "admin.socket"];

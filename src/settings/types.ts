@@ -19,6 +19,7 @@ export interface PublicSettings {
     readonly prefaceTimeoutMs: number;
     readonly attemptTimeoutMs: number;
     readonly deadlineMs: number;
+    readonly pooledWaitMs: number;
     readonly startupHoldMs: number;
   };
   readonly mesh: MeshCertificates & {
@@ -26,7 +27,12 @@ export interface PublicSettings {
     readonly keepalive: Keepalive;
   };
   readonly grants: readonly Grant[];
-  readonly limits: { readonly connections: number; readonly parked: number; readonly halfOpenHellos: number };
+  readonly limits: {
+    readonly connections: number;
+    readonly parked: number;
+    readonly pooledPerPrivateProxy: number;
+    readonly halfOpenHellos: number;
+  };
   readonly admin: { readonly listen?: readonly Address[]; readonly socket?: string; readonly token?: string };
   readonly splice: SpliceLimits;
   readonly shutdown: { readonly graceMs: number };
@@ -48,6 +54,7 @@ export interface PrivateSettings {
     readonly keepalive: Keepalive;
   };
   readonly targets: readonly TargetSettings[];
+  readonly pool: PoolSettings;
   readonly admin: { readonly socket?: string };
   readonly splice: SpliceLimits;
   readonly shutdown: { readonly graceMs: number };
@@ -81,6 +88,17 @@ export interface TargetSettings {
   readonly proxyProtocol: "none" | "v1" | "v2";
   readonly startTls: "none" | "postgres";
   readonly connectTimeoutMs: number;
+}
+
+/** Dial-backs that are parked in advance. */
+export interface PoolSettings {
+  /** At each public proxy. */
+  readonly minIdle: number;
+  readonly maxIdle: number;
+  /** At all of them together. */
+  readonly max: number;
+  /** 0: however old. */
+  readonly maxAgeMs: number;
 }
 
 export interface SpliceLimits {

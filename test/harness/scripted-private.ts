@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import type { ExecutionContext } from "ava";
 import { attach, meshSecureContext } from "../../src/mesh/client.js";
 import type { FromPublic, Offer } from "../../src/mesh/messages.js";
+import { createTokenStock } from "../../src/private/token-stock.js";
 import type { TestCertificates } from "./certificates.js";
 import type { RunningPublic } from "./pair.js";
 
@@ -15,6 +16,12 @@ export interface ScriptedPrivate {
   offer(): Promise<Offer>;
   /** The token of the next offer that is taken back. */
   cancelled(): Promise<Uint8Array>;
+  /** Asks for a pool, and resolves with the tokens that are granted, those of the workers in turn. */
+  askForPool(wanted: number, maxAgeMs?: number): Promise<readonly Uint8Array[]>;
+  /** Says that the client which came with the token queues. */
+  queued(token: Uint8Array, msLeft: number): void;
+  /** Offers that nobody has asked for yet. */
+  readonly offered: number;
   close(): Promise<void>;
 }
 
@@ -35,6 +42,7 @@ export async function scriptedPrivate(
   const events = new EventEmitter();
   const offers: Offer[] = [];
   const cancelled: Uint8Array[] = [];
+  const grants: (readonly Uint8Array[])[] = [];
   const closed = once(events, "closed");
   const link = attach({
     ip: host!,
@@ -48,6 +56,7 @@ export async function scriptedPrivate(
       received(message: FromPublic) {
         if (message.type === "offers") offers.push(...message.offers);
         if (message.type === "cancelOffer") cancelled.push(message.token);
+        if (message.type === "poolGrant") grants.push(message.tokens);
         events.emit("message", message);
       },
       closed: () => events.emit("closed"),
@@ -72,6 +81,20 @@ export async function scriptedPrivate(
     decline: (token) => link.send({ type: "offerReply", token, reason: "target_unreachable" }),
     offer: () => next(offers),
     cancelled: () => next(cancelled),
+    async askForPool(wanted, maxAgeMs = 0) {
+      link.send({ type: "poolState", idle: 0, wanted, maxAgeMs });
+      const stock = createTokenStock(() => 0);
+      for (let missing = 2 * wanted; missing > 0; ) {
+        const tokens = await next(grants);
+        stock.add(tokens, 600_000);
+        missing -= tokens.length;
+      }
+      return stock.take(2 * wanted);
+    },
+    queued: (token, msLeft) => link.send({ type: "queued", token, msLeft }),
+    get offered() {
+      return offers.length;
+    },
     close,
   };
 }

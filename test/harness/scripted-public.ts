@@ -96,6 +96,7 @@ export async function scriptedPublic(t: ExecutionContext, certificates: TestCert
         rendezvousEndpoints: endpoints,
         unansweredOffers: 1024,
         maxNames: 1000,
+        attemptTimeoutMs: 3000,
         softwareVersion: "0",
       };
       link!.send({ type: "welcome", welcome });

@@ -29,6 +29,7 @@ export function publicSettings(certificates: TestCertificates, changes: Deep<Pub
       prefaceTimeoutMs: 5000,
       attemptTimeoutMs: 3000,
       deadlineMs: 10_000,
+      pooledWaitMs: 0,
       startupHoldMs: 500,
     },
     mesh: {
@@ -37,7 +38,7 @@ export function publicSettings(certificates: TestCertificates, changes: Deep<Pub
       keepalive: { intervalMs: 5000, timeoutMs: 5000 },
     },
     grants: [{ identity: "private-proxy-1", names: [serverName, "*.internal-server.local"], shared: false }],
-    limits: { connections: 10_000, parked: 10_000, halfOpenHellos: 4096 },
+    limits: { connections: 10_000, parked: 10_000, pooledPerPrivateProxy: 256, halfOpenHellos: 4096 },
     admin: {},
     splice: { idleTimeoutMs: 3_600_000, halfClosedTimeoutMs: 60_000 },
     shutdown: { graceMs: 1000 },
@@ -72,6 +73,8 @@ export function privateSettings(
       connectTimeoutMs: 3000,
       ...target,
     })),
+    // Tests count sockets: those of the pool switch it on.
+    pool: { minIdle: 0, maxIdle: 0, max: 64, maxAgeMs: 300_000 },
     admin: {},
     splice: { idleTimeoutMs: 3_600_000, halfClosedTimeoutMs: 60_000 },
     shutdown: { graceMs: 1000 },

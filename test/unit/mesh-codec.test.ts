@@ -82,6 +82,7 @@ const fromPublic: fc.Arbitrary<FromPublic> = fc.oneof(
       rendezvousEndpoints: fc.array(anyText, { maxLength: 5 }),
       unansweredOffers: uint32,
       maxNames: uint32,
+      attemptTimeoutMs: uint32,
       softwareVersion: anyText,
     }),
   }),

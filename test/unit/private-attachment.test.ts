@@ -26,6 +26,7 @@ const welcome: FromPublic = {
     rendezvousEndpoints: [":1"],
     unansweredOffers: 1,
     maxNames: 1,
+    attemptTimeoutMs: 0,
     softwareVersion: "0",
   },
 };

@@ -20,12 +20,14 @@ test.before(async () => {
 });
 test.after.always(() => certificates.remove());
 
-const config = { idleTimeoutMs: 1000, halfClosedTimeoutMs: 1000, reportConnections: false };
+const config = { pooledMaxAgeMs: 0, idleTimeoutMs: 1000, halfClosedTimeoutMs: 1000, reportConnections: false };
 
 function target(names: readonly string[], port = 1): TargetStatement {
   const address = { kind: "tcp", host: "127.0.0.1", port } as const;
   return { names, alpn: [], address, proxyProtocol: "none", startTls: "none", connectTimeoutMs: 1000 };
 }
+
+const pool = { minIdle: 0, maxIdle: 0, max: 0, maxAgeMs: 0 };
 
 /** A control plane attached to these servers; the test is its data plane. */
 function controlPlane(t: ExecutionContext, servers: readonly SeenServer[], targets: readonly TargetStatement[]) {
@@ -50,6 +52,7 @@ function controlPlane(t: ExecutionContext, servers: readonly SeenServer[], targe
     keepalive: { intervalMs: 5000, timeoutMs: 5000 },
     endpointRules: createEndpointRules([]),
     targets,
+    pool,
   });
   t.teardown(() => control.close());
   return {
@@ -78,6 +81,7 @@ async function welcomed(server: SeenServer, rendezvousEndpoints: readonly string
       rendezvousEndpoints,
       unansweredOffers: 1,
       maxNames: 1,
+      attemptTimeoutMs: 0,
       softwareVersion: "0",
     },
   });
@@ -111,7 +115,7 @@ test("results for what was never announced, or is announced no more, count for n
   await log.line(({ fields }) => fields.name === "a.test");
   t.is(control.accepted, 1);
 
-  control.reconfigure([target(["a.test"], 1)], config);
+  control.reconfigure({ targets: [target(["a.test"], 1)], pool }, config);
   t.deepEqual(await stream.next(), { type: "withdraw", announcementId: 2 });
   stream.link.send({ type: "announceResult", announcementId: 2, results: accepted("b.test") });
   stream.link.send({ type: "drain" });
@@ -124,7 +128,7 @@ test("a name that moves to another target is announced anew before it is withdra
   const { control } = controlPlane(t, [server], [target(["a.test"], 1)]);
   const stream = await welcomed(server);
   await stream.next();
-  control.reconfigure([target(["a.test"], 2)], config);
+  control.reconfigure({ targets: [target(["a.test"], 2)], pool }, config);
   t.like(await stream.next(), { type: "announce", announcementId: 2 });
   t.deepEqual(await stream.next(), { type: "withdraw", announcementId: 1 });
 });
@@ -134,8 +138,8 @@ test("settings loaded twice at once leave announced what the last ones say", asy
   const { control } = controlPlane(t, [server], [target(["a.test"], 1)]);
   const stream = await welcomed(server);
   await stream.next();
-  control.reconfigure([target(["a.test"], 2)], config);
-  control.reconfigure([target(["a.test"], 3)], config);
+  control.reconfigure({ targets: [target(["a.test"], 2)], pool }, config);
+  control.reconfigure({ targets: [target(["a.test"], 3)], pool }, config);
   const announced = new Set([1]);
   for (let i = 0; i < 3; i++) {
     const message = await stream.next();

@@ -33,7 +33,7 @@ function dataPlane() {
   const { transport, dialled } = silentTransport();
   const counters = createCounters();
   const [control, data] = inThreadPorts<FromPrivateDataPlane, ToPrivateDataPlane>();
-  const config = { idleTimeoutMs: 1000, halfClosedTimeoutMs: 1000, reportConnections: false };
+  const config = { pooledMaxAgeMs: 0, idleTimeoutMs: 1000, halfClosedTimeoutMs: 1000, reportConnections: false };
   startPrivateDataPlane({ transport, port: data, counters, config });
   const told: FromPrivateDataPlane[] = [];
   control.receive((message) => told.push(message));
@@ -42,7 +42,7 @@ function dataPlane() {
     type: "targets",
     targets: [{ ...facts, proxyProtocol: "none", startTls: "none", connectTimeoutMs: 100_000 }],
   });
-  control.post({ type: "attached", session: "s", publicProxy: "p", endpoints: [[rendezvous]] });
+  control.post({ type: "attached", session: "s", publicProxy: "p", endpoints: [[rendezvous]], attemptTimeoutMs: 3000 });
   const refused = () => readCounters([counters.buffer]).refused;
   return { control, dialled, told, refused };
 }

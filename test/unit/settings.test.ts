@@ -28,6 +28,7 @@ test("a public proxy's settings have every default filled in and every path abso
         prefaceTimeoutMs: 5000,
         attemptTimeoutMs: 3000,
         deadlineMs: 10_000,
+        pooledWaitMs: 0,
         startupHoldMs: 3000,
       },
       mesh: {
@@ -38,7 +39,7 @@ test("a public proxy's settings have every default filled in and every path abso
         keepalive: { intervalMs: 5000, timeoutMs: 5000 },
       },
       grants: [],
-      limits: { connections: 10_000, parked: 10_000, halfOpenHellos: 4096 },
+      limits: { connections: 10_000, parked: 10_000, pooledPerPrivateProxy: 256, halfOpenHellos: 4096 },
       admin: {},
       splice: { idleTimeoutMs: 3_600_000, halfClosedTimeoutMs: 60_000 },
       shutdown: { graceMs: 30_000 },
@@ -75,6 +76,7 @@ test("a private proxy's settings likewise, its targets too", (t) => {
         connectTimeoutMs: 3000,
       },
     ],
+    pool: { minIdle: 0, maxIdle: 8, max: 64, maxAgeMs: 300_000 },
     admin: { socket: join(directory, "run/admin.sock") },
     splice: { idleTimeoutMs: 3_600_000, halfClosedTimeoutMs: 60_000 },
     shutdown: { graceMs: 30_000 },
@@ -255,6 +257,15 @@ test("a default gives way to what is written beside it", (t) => {
   t.deepEqual(settingsOf(t, "private", mesh("{ maxMs: 50 }")).mesh.reconnect, { minMs: 50, maxMs: 50 });
   const { rendezvous } = settingsOf(t, "public", publicYaml, { PROXY_RENDEZVOUS_DEADLINE_MS: "500" });
   t.is(rendezvous.attemptTimeoutMs, 500);
+  const pool = (text: string) => {
+    const { minIdle, maxIdle, max } = settingsOf(t, "private", `${privateYaml}pool: ${text}\n`).pool;
+    return [minIdle, maxIdle, max];
+  };
+  t.deepEqual(pool("{ minIdle: 20 }"), [20, 20, 64]);
+  t.deepEqual(pool("{ minIdle: 100 }"), [100, 100, 100]);
+  t.deepEqual(pool("{ maxIdle: 100 }"), [0, 100, 100]);
+  t.deepEqual(pool("{ max: 4 }"), [0, 4, 4]);
+  t.deepEqual(pool("{ minIdle: 10, max: 20 }"), [10, 10, 20]);
 });
 
 test("what is printed loads as the same settings, and holds no secret", (t) => {

@@ -16,12 +16,14 @@ interface Typed {
 }
 
 export interface CrewPortOptions<In extends Typed, Out extends Typed>
-  extends Pick<CrewOptions<In, Out>, "entry" | "workers" | "maxPipes" | "listeners" | "role" | "replay" | "died"> {
+  extends Pick<CrewOptions<In, Out>, "entry" | "workers" | "maxPipes" | "listeners" | "role" | "replay"> {
   readonly log: Log;
   /** Sends a message to whom it is for. What every worker is asked goes to all of them, and does not come here. */
   deliver(message: Out, lines: CrewLines<In, Out>): void;
+  /** As in `CrewOptions`, with the lines to tell what follows from it. */
+  died(worker: number, lines: CrewLines<In, Out>): void;
   /** True for a message that is not for the control plane: it has been dealt with. */
-  intercept?(message: In, lines: CrewLines<In, Out>): boolean;
+  intercept?(message: In, lines: CrewLines<In, Out>, worker: number): boolean;
 }
 
 /** What a role's own distribution has to work with. */
@@ -56,7 +58,7 @@ export async function startCrewPort<In extends Typed, Out extends Typed>(
 
   const lines: CrewLines<In, Out> = {
     post: (worker, message) => crew?.post(worker, message),
-    pass: (worker, passed, message) => crew?.pass(worker, passed, message),
+    pass: (worker, passed, message) => crew?.pass(worker, passed, message) === true,
     postAll(message) {
       for (let worker = 0; worker < workers; worker++) crew?.post(worker, message);
     },
@@ -97,10 +99,10 @@ export async function startCrewPort<In extends Typed, Out extends Typed>(
     fault: (error) => log.error({ fault: stackOf(error) }, "a fault of this program"),
     received(worker, message) {
       if (answered(keyOf(message), worker, message)) return;
-      if (options.intercept?.(message, lines) !== true) tell(message);
+      if (options.intercept?.(message, lines, worker) !== true) tell(message);
     },
     died(worker) {
-      options.died(worker);
+      options.died(worker, lines);
       answeredAll(worker);
     },
   });

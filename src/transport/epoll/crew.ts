@@ -54,9 +54,9 @@ export interface Crew<Out> {
   post(worker: number, message: Out): void;
   /**
    * Passes a message on that carries a descriptor, which its owner has been given. Where that thread is not there any more the
-   * descriptor is closed, and nobody is told.
+   * descriptor is closed, and false returned.
    */
-  pass(worker: number, passed: { readonly owner: Owner; readonly descriptor: number }, message: Out): void;
+  pass(worker: number, passed: { readonly owner: Owner; readonly descriptor: number }, message: Out): boolean;
   isThere(worker: number): boolean;
   status(): WorkerStatus[];
   /** From here on a worker that ends is not replaced. */
@@ -232,8 +232,10 @@ export async function startCrew<In, Out>(options: CrewOptions<In, Out>): Promise
     post: (worker, message) => places[worker]?.thread?.port.post(message),
     pass(worker, { owner, descriptor }, message) {
       const place = places[worker];
-      if (place?.thread !== undefined && place.owner === owner) place.thread.port.post(message);
-      else closeIfOwned(descriptors, descriptor, owner);
+      const { thread } = place?.owner === owner ? place : {};
+      if (thread === undefined) closeIfOwned(descriptors, descriptor, owner);
+      else thread.port.post(message);
+      return thread !== undefined;
     },
     isThere: (worker) => places[worker]?.thread !== undefined,
     status: () =>

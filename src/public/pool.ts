@@ -1,0 +1,199 @@
+import { createRoster, type Roster } from "../base/roster.js";
+import type { Alarm } from "../transport/transport.js";
+import { PooledDialBack } from "./pooled-dial-back.js";
+import type { Tokens } from "./tokens.js";
+
+/** How long a token may lie unused at the private proxy. */
+const tokenLifeMs = 600_000;
+/** Keeps a message small; what is missing then is granted at the next look. */
+const maxTokensPerGrant = 4096;
+/** How often the pool looks for what has grown old. */
+const sweepMs = 1000;
+/** Dial-backs that were parked together are not retired together: each lives so much shorter at most. */
+const ageSpread = 0.1;
+
+/** How many dial-backs a session may keep parked. */
+export interface Allowance {
+  /** Over all workers. */
+  readonly parked: number;
+  /** This worker grants tokens for so many of them, and for as many again in advance. */
+  readonly share: number;
+  /** 0: however old. */
+  readonly maxAgeMs: number;
+}
+
+/** The parked dial-backs of one worker. They bear no name: whoever serves a client is decided when it comes. */
+export interface Pool {
+  /** Grants the tokens that are missing, and closes what is too much. */
+  allow(session: string, allowance: Allowance): void;
+  /** The dial-back that was parked last, the likeliest to be alive, is the caller's. Undefined where there is none. */
+  take(session: string): PooledDialBack | undefined;
+  /** Calls `serve` with the next one that is parked, first come first served; returns the way out of the queue. */
+  onParked(session: string, serve: (dialBack: PooledDialBack) => void): () => void;
+  isEmpty(session: string): boolean;
+  /** Whether one may come: the session has tokens. */
+  expects(session: string): boolean;
+  /** Closes all that are parked. The session may park others. */
+  drop(session: string): void;
+  sessionGone(session: string): void;
+  close(): void;
+  readonly size: number;
+}
+
+export interface PoolOptions {
+  readonly tokens: Tokens;
+  readonly now: () => number;
+  readonly alarm: Alarm;
+  /** Of all sessions together. */
+  readonly maxParked: () => number;
+  readonly grant: (session: string, tokens: readonly Uint8Array[], msLeft: number) => void;
+  readonly count: (session: string, by: 1 | -1) => void;
+  /** What was counted, over all workers. */
+  readonly counted: (session: string) => number;
+}
+
+interface SessionPool {
+  allowance: Allowance;
+  /** Oldest first. */
+  readonly parked: PooledDialBack[];
+  /** Tokens that were granted and not presented. */
+  readonly granted: Roster<PooledDialBack>;
+  readonly waiting: Set<(dialBack: PooledDialBack) => void>;
+}
+
+export function createPool(options: PoolOptions): Pool {
+  const { tokens, now, alarm, grant, count, counted } = options;
+  const sessions = new Map<string, SessionPool>();
+  let size = 0;
+  let cancelSweep: (() => void) | undefined;
+
+  /** Tokens for twice what may be parked lie at the private proxy, and come by the dozen: most clients cost no message. */
+  function replenish(session: string, pool: SessionPool): void {
+    const { share } = pool.allowance;
+    const missing = 2 * share - pool.parked.length - pool.granted.size;
+    if (share === 0 || missing < Math.max(1, share / 2)) return;
+    const fresh: Uint8Array[] = [];
+    for (let n = Math.min(missing, maxTokensPerGrant); n > 0; n--) {
+      const place = new PooledDialBack(session, now() + tokenLifeMs, tokens, events);
+      pool.granted.add(place);
+      fresh.push(place.token);
+    }
+    grant(session, fresh, tokenLifeMs);
+  }
+
+  const events = {
+    parked(place: PooledDialBack): void {
+      const pool = sessions.get(place.session);
+      pool?.granted.delete(place);
+      if (pool === undefined || counted(place.session) >= pool.allowance.parked || size >= options.maxParked()) {
+        place.close();
+        return;
+      }
+      const { maxAgeMs } = pool.allowance;
+      place.retireAt = maxAgeMs === 0 ? Number.POSITIVE_INFINITY : now() + maxAgeMs * (1 - ageSpread * Math.random());
+      const [first] = pool.waiting;
+      if (first === undefined) {
+        pool.parked.push(place);
+        size++;
+        count(place.session, 1);
+        return;
+      }
+      pool.waiting.delete(first);
+      first(place);
+      replenish(place.session, pool);
+    },
+    ended: remove,
+  };
+
+  /** Nothing where it is not parked (any more). */
+  function remove(place: PooledDialBack): void {
+    const pool = sessions.get(place.session);
+    const at = pool?.parked.indexOf(place) ?? -1;
+    if (pool === undefined || at === -1) return;
+    pool.parked.splice(at, 1);
+    left(place.session, pool);
+    place.close();
+  }
+
+  function left(session: string, pool: SessionPool): void {
+    size--;
+    count(session, -1);
+    replenish(session, pool);
+  }
+
+  function closeOldest(session: string, pool: SessionPool): void {
+    const oldest = pool.parked.shift();
+    if (oldest === undefined) return;
+    left(session, pool);
+    oldest.close();
+  }
+
+  function sweep(): void {
+    cancelSweep = sessions.size === 0 ? undefined : alarm(now() + sweepMs, sweep);
+    for (const [session, pool] of sessions) {
+      for (const place of pool.parked.filter(({ retireAt }) => retireAt <= now())) remove(place);
+      for (const place of pool.granted.all()) {
+        if (place.retireAt > now()) continue;
+        pool.granted.delete(place);
+        place.close();
+      }
+      replenish(session, pool);
+    }
+  }
+
+  function dropSession(session: string): void {
+    const pool = sessions.get(session);
+    if (pool === undefined) return;
+    sessions.delete(session);
+    for (const place of [...pool.parked, ...pool.granted.all()]) place.close();
+    size -= pool.parked.length;
+    for (let n = pool.parked.length; n > 0; n--) count(session, -1);
+  }
+
+  return {
+    allow(session, allowance) {
+      const pool = sessions.get(session) ?? {
+        allowance,
+        parked: [],
+        granted: createRoster<PooledDialBack>(),
+        waiting: new Set(),
+      };
+      sessions.set(session, pool);
+      pool.allowance = allowance;
+      while (pool.parked.length > 0 && counted(session) > allowance.parked) closeOldest(session, pool);
+      replenish(session, pool);
+      cancelSweep ??= alarm(now() + sweepMs, sweep);
+    },
+    take(session) {
+      const pool = sessions.get(session);
+      const newest = pool?.parked.pop();
+      if (pool !== undefined && newest !== undefined) left(session, pool);
+      return newest;
+    },
+    onParked(session, serve) {
+      const waiting = sessions.get(session)?.waiting;
+      waiting?.add(serve);
+      return () => waiting?.delete(serve);
+    },
+    isEmpty: (session) => (sessions.get(session)?.parked.length ?? 0) === 0,
+    expects: (session) => (sessions.get(session)?.granted.size ?? 0) > 0,
+    drop(session) {
+      const pool = sessions.get(session);
+      // No more than there are now: what is closed may be replaced at once.
+      for (let n = pool?.parked.length ?? 0; n > 0; n--) closeOldest(session, pool!);
+    },
+    sessionGone: dropSession,
+    close() {
+      for (const session of [...sessions.keys()]) dropSession(session);
+      cancelSweep?.();
+    },
+    get size() {
+      return size;
+    },
+  };
+}
+
+/** What one of several workers may keep of what a session wants. */
+export function shareOf(parked: number, worker: number, workers: number): number {
+  return Math.floor(parked / workers) + (worker < parked % workers ? 1 : 0);
+}
