@@ -1,5 +1,5 @@
 // Imports point downwards only: see ARCHITECTURE.md, "Floors".
-const floor1 = ["tls-sni", "transport", "rendezvous", "settings", "certificates"];
+const floor1 = ["tls-sni", "transport", "rendezvous", "balance", "settings", "certificates"];
 
 /** A folder may import from these folders of ours, and from itself. */
 const mayImport = (folder, allowed) => ({
