@@ -1,3 +1,4 @@
+import { createSlots } from "../base/count-board.js";
 import type { CounterTotals } from "../base/counters.js";
 import { monotonic } from "../base/deadline.js";
 import type { Log } from "../base/log.js";
@@ -12,7 +13,7 @@ import { tokenBytes } from "../rendezvous/token.js";
 import { maxUnansweredOffers } from "./balance.js";
 import { createGrants, type GrantStatement } from "./grants.js";
 import { createInForce } from "./in-force.js";
-import { createSlots } from "./loads.js";
+import { maxSlots } from "./loads.js";
 import type { ConnectionRecord, FromPublicDataPlane, PublicDataPlaneConfig, ToPublicDataPlane } from "./messages.js";
 import { createRegistry, maxNamesPerSession, type RegisteredName, type RegistryChange } from "./registry.js";
 import { createSessions, type Session } from "./sessions.js";
@@ -72,7 +73,7 @@ export function createPublicControlPlane(options: PublicControlPlaneOptions): Pu
   const drained = signal();
   const closed = signal();
   let outbox = new Map<string, EncodedOffer[]>();
-  const slots = createSlots();
+  const slots = createSlots<string>(maxSlots);
   const inForce = createInForce((mark) => port.post({ type: "mark", mark }));
   const rateLimitLines = tokenBuckets({ perSecond: 1, burst: 1, maxKeys: 1000 });
 

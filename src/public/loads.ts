@@ -1,5 +1,7 @@
+import { clearRow, createCountBoard, sumColumn } from "../base/count-board.js";
+
 /** Sessions that are counted over all workers at once. One more is counted by each worker for itself. */
-const maxSlots = 4096;
+export const maxSlots = 4096;
 
 // A row: live connections, waiting clients, parked dial-backs, clients that came from other workers after their hello, ever;
 // then spliced, unanswered and parked for each slot.
@@ -12,18 +14,14 @@ const slotColumns = { spliced: 0, unanswered: 1, pooled: 2 } as const;
 const columnsPerSlot = 3;
 const columns = firstSlotAt + columnsPerSlot * maxSlots;
 
-/**
- * What limits and balancing count, in shared memory: one row for each worker, which alone writes it, so that no count is
- * lost to another's; whoever wants a figure adds up the column. Sums may be a moment old, so a limit can be passed by as
- * many as there are workers.
- */
+/** What limits and balancing count over all workers. */
 export function createLoadBoard(workers: number): SharedArrayBuffer {
-  return new SharedArrayBuffer(workers * columns * Int32Array.BYTES_PER_ELEMENT);
+  return createCountBoard({ workers, columns });
 }
 
 /** Counts a worker out that is not there any more. */
 export function clearLoads(board: SharedArrayBuffer, worker: number): void {
-  new Int32Array(board).fill(0, worker * columns, (worker + 1) * columns);
+  clearRow(board, { worker, columns });
 }
 
 /** Live connections of each worker. */
@@ -82,9 +80,7 @@ export function createLoads(board: SharedArrayBuffer, worker: number): Loads {
   const sessions = new Map<string, Record<keyof typeof slotColumns, number> & { readonly slot: number | undefined }>();
 
   function sum(column: number): number {
-    let total = 0;
-    for (let at = column; at < cells.length; at += columns) total += cells[at]!;
-    return total;
+    return sumColumn(cells, { column, columns });
   }
 
   function count(session: string, what: keyof typeof slotColumns, by: 1 | -1): void {
@@ -151,30 +147,4 @@ export function createLoads(board: SharedArrayBuffer, worker: number): Loads {
 
 function slotAt(slot: number): number {
   return firstSlotAt + columnsPerSlot * slot;
-}
-
-/** The slots of the board, as the control plane gives them out: each to one session at a time. */
-export interface Slots {
-  /** Undefined where none is left. */
-  take(session: string): number | undefined;
-  free(session: string): void;
-}
-
-export function createSlots(max = maxSlots): Slots {
-  const taken = new Map<string, number>();
-  const returned: number[] = [];
-  let next = 0;
-  return {
-    take(session) {
-      const slot = returned.pop() ?? (next < max ? next++ : undefined);
-      if (slot !== undefined) taken.set(session, slot);
-      return slot;
-    },
-    free(session) {
-      const slot = taken.get(session);
-      if (slot === undefined) return;
-      taken.delete(session);
-      returned.push(slot);
-    },
-  };
 }

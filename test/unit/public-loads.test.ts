@@ -1,6 +1,7 @@
 import test from "ava";
 import fc from "fast-check";
-import { clearLoads, createLoadBoard, createLoads, createSlots, readLive } from "../../src/public/loads.js";
+import { createSlots } from "../../src/base/count-board.js";
+import { clearLoads, createLoadBoard, createLoads, readLive } from "../../src/public/loads.js";
 import { createRelief } from "../../src/public/relief.js";
 
 const anyCount = fc.record({
@@ -69,7 +70,7 @@ test("no two sessions have one slot at a time, and a session beyond the last slo
   const anyStep = fc.record({ session: fc.nat({ max: 8 }).map(String), take: fc.boolean() });
   fc.assert(
     fc.property(fc.array(anyStep, { maxLength: 60 }), (steps) => {
-      const slots = createSlots(4);
+      const slots = createSlots<string>(4);
       const has = new Map<string, number>();
       for (const { session, take } of steps) {
         if (!take) {
