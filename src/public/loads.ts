@@ -38,10 +38,7 @@ export function readBegun(board: SharedArrayBuffer): number[] {
 
 /** Parked dial-backs, over all workers. */
 export function readPooled(board: SharedArrayBuffer): number {
-  const cells = new Int32Array(board);
-  let total = 0;
-  for (let at = pooledAt; at < cells.length; at += columns) total += cells[at]!;
-  return total;
+  return sumColumn(new Int32Array(board), { column: pooledAt, columns });
 }
 
 /** What a session has to do, over all workers. */

@@ -48,7 +48,7 @@ test("a slot that is given to another session begins at nothing, whatever the la
   t.deepEqual(loads.of("next"), { spliced: 0, unanswered: 0, pooled: 0 });
   // Its connections live on, and end at last.
   loads.countSpliced("gone", -1);
-  t.deepEqual(loads.of("next"), { spliced: 0, unanswered: 0 });
+  t.deepEqual(loads.of("next"), { spliced: 0, unanswered: 0, pooled: 0 });
   t.deepEqual(loads.of("gone"), { spliced: 0, unanswered: 0 });
 });
 
