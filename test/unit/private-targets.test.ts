@@ -25,8 +25,10 @@ function book(t: ExecutionContext) {
   t.teardown(() => mock.timers.reset());
   const published: (readonly TargetFacts[])[] = [];
   const asked: { host: string; answer(...ips: string[]): Promise<void> }[] = [];
+  let changes = 0;
   const made = createTargetBook({
     publish: (targets) => published.push(targets),
+    changed: () => changes++,
     lookup: (host) =>
       new Promise((resolve) => {
         asked.push({
@@ -45,7 +47,7 @@ function book(t: ExecutionContext) {
       const ips = resolved.map((one) => (one.kind === "tcp" ? one.ip : one.path));
       return `${announcementId} ${address} -> ${ips.join(" ")}`;
     });
-  return { book: made, published, asked, now };
+  return { book: made, published, asked, now, changes: () => changes };
 }
 
 test.serial("an IP address and a unix socket need no look-up", (t) => {
@@ -128,18 +130,15 @@ test.serial("a name server that gives no answer, or none in time, does not take 
   t.deepEqual(now(), ["1 host.lan:1 -> 10.0.0.1"]);
 });
 
-test.serial("a new target counts as looked up after its first answer, also when that is none", async (t) => {
-  const { book: made, asked } = book(t);
+test.serial("a new target is ready after the first answer about its host, also when that is none", async (t) => {
+  const { book: made, asked, changes } = book(t);
   made.replace([statement("host.lan:1"), statement("127.0.0.1:1")]);
-  let lookedUp = false;
-  const waiting = made.lookedUp(made.current[0]!).then(() => {
-    lookedUp = true;
-  });
-  await made.lookedUp(made.current[1]!);
-  t.false(lookedUp);
+  const ready = () => made.current.map(made.isReady);
+  t.deepEqual([ready(), made.settled], [[false, true], false]);
+  const before = changes();
   await asked[0]!.answer();
-  await waiting;
-  t.true(lookedUp);
+  t.deepEqual([ready(), made.settled], [[true, true], true]);
+  t.is(changes(), before + 1);
 });
 
 test.serial("an answer that comes after the end is told to nobody", async (t) => {
