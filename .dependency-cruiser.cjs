@@ -43,7 +43,7 @@ module.exports = {
         "the data plane lives in a worker: no gRPC, no settings, no admin, no certificates, no name lookups, no log",
       severity: "error",
       from: {
-        path: "^src/(public|private)/(data-plane|connection|attempt|dial-back|dial-back-header|dialling|live-connections|live-rendezvous|names|parking|late-tokens|targets|offences|balance|target-header|start-tls|preamble|refusal|loads|relief|worker)\\.ts$",
+        path: "^src/(public|private)/(data-plane|connection|attempt|dial-back|dial-back-header|dialling|reaching|server-loads|live-connections|live-rendezvous|names|parking|late-tokens|targets|offences|balance|target-header|start-tls|preamble|refusal|loads|relief|worker)\\.ts$",
       },
       to: {
         path: "^src/(mesh|settings|admin|certificates)/|^src/base/(log|lookup)\\.ts$|^src/(public|private)/(control-plane|proxy|start-data-planes|registry|sessions|grants|attachment|target-book|endpoint-rules)\\.ts$",

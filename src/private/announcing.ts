@@ -1,8 +1,7 @@
-import { formatAddress } from "../base/address.js";
 import type { Log } from "../base/log.js";
 import { logResults } from "../mesh/log-results.js";
 import type { FromPrivate, FromPublic, NameResult } from "../mesh/messages.js";
-import type { NumberedTarget, TargetBook } from "./target-book.js";
+import { addressesOf, type NumberedTarget, type TargetBook } from "./target-book.js";
 
 /** Tells every public proxy what is served here, each change of it, and keeps what they say of it. */
 export interface Announcing {
@@ -55,16 +54,16 @@ export function createAnnouncing({ log, book }: AnnouncingOptions): Announcing {
     const { send, told } = publicProxy;
     if (send === undefined) return;
     for (const target of book.current) {
-      const { announcementId, names, alpn } = target;
-      if (!book.isReady(target) || told.has(announcementId)) continue;
+      const { announcementId, names, alpn, weight, priority } = target;
+      if (!book.isReady(target)) continue;
+      const before = told.get(announcementId);
+      if (before?.weight === weight && before.priority === priority) continue;
       told.set(announcementId, target);
-      send({ type: "announce", announcementId, names, alpn, weight: 1, priority: 0 });
+      send({ type: "announce", announcementId, names, alpn, weight, priority });
     }
     if (!book.settled) return;
-    const current = new Set(book.current);
-    for (const [announcementId, target] of told) {
-      if (!current.has(target)) withdraw(publicProxy, announcementId);
-    }
+    const current = new Set(book.current.map(({ announcementId }) => announcementId));
+    for (const announcementId of told.keys()) if (!current.has(announcementId)) withdraw(publicProxy, announcementId);
   }
 
   function withdraw({ send, told, results }: Public, announcementId: number): void {
@@ -90,7 +89,7 @@ export function createAnnouncing({ log, book }: AnnouncingOptions): Announcing {
       const result = results.get(target.announcementId)?.get(name);
       return {
         name,
-        target: formatAddress(target.address),
+        target: addressesOf(target),
         alpn: target.alpn,
         publicProxy,
         status: result?.status ?? "pending",

@@ -25,7 +25,7 @@ export async function answerOffer(rendezvous: LiveRendezvous, plane: RendezvousP
     const target = plane.targetOf(offer);
     rendezvous.target = target.address;
     // The target first: when the dial-back reaches the public proxy, the target should be there already.
-    const reaching = plane.connectTarget(target, deadline);
+    const reaching = plane.connectTarget(rendezvous, target, deadline);
     const dialling = plane.dialBack(rendezvous, deadline);
     // Either connection may have been made by then: cancelling destroys it.
     rendezvous.whenCancelled(() => {

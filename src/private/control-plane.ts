@@ -6,7 +6,13 @@ import { lookupAll } from "../base/lookup.js";
 import type { Port } from "../base/port.js";
 import { reason } from "../base/reasons.js";
 import { signal } from "../base/signal.js";
-import { type DeclineReason, type FromPrivate, type FromPublic, protocolVersion, type Welcome } from "../mesh/messages.js";
+import {
+  type DeclineReason,
+  type FromPrivate,
+  type FromPublic,
+  protocolVersion,
+  type Welcome,
+} from "../mesh/messages.js";
 import type { PoolSettings } from "../settings/types.js";
 import type { ResolvedAddress } from "../transport/transport.js";
 import { type AnnouncedTo, type AnnouncementStatus, createAnnouncing } from "./announcing.js";

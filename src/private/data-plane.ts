@@ -9,6 +9,8 @@ import { dialInTurn } from "./dialling.js";
 import { createLiveRendezvous, type LiveRendezvous } from "./live-rendezvous.js";
 import type { FromPrivateDataPlane, IncomingOffer, PrivateDataPlaneConfig, ToPrivateDataPlane } from "./messages.js";
 import { createParkedDialBacks } from "./parked-dial-backs.js";
+import { reachServer } from "./reaching.js";
+import type { ServerLoads } from "./server-loads.js";
 import { createTargets, type Target } from "./targets.js";
 
 /** An offer that says it is good for longer is given up by then: what it holds open must not depend on who made it. */
@@ -24,8 +26,8 @@ const verdictTravelShare = 0.1;
 export interface RendezvousPlane {
   /** Throws `name_not_served` or `shutting_down`. */
   targetOf(offer: IncomingOffer): Target;
-  /** Throws `target_unreachable`. */
-  connectTarget(target: Target, deadline: Deadline): Connecting;
+  /** Dials the server that balancing chooses, or the next ones. Throws `target_unreachable`. */
+  connectTarget(rendezvous: LiveRendezvous, target: Target, deadline: Deadline): Connecting;
   /** Dials the public proxy that made the offer. Throws `dial_back_failed` or `endpoint_refused`. */
   dialBack(rendezvous: LiveRendezvous, deadline: Deadline): Connecting;
   splice(dialBack: Endpoint, target: Endpoint): Splice;
@@ -36,6 +38,7 @@ export interface PrivateDataPlaneOptions {
   readonly transport: Transport;
   readonly port: Port<ToPrivateDataPlane, FromPrivateDataPlane>;
   readonly counters: Counters;
+  readonly loads: ServerLoads;
   readonly config: PrivateDataPlaneConfig;
   /** How many data planes share the offers of a session; 1 where it is not said. */
   readonly workers?: number;
@@ -59,12 +62,12 @@ interface DialOrder {
 
 /** Composes targets, dialling and stories, and obeys the control plane's messages. It listens nowhere. */
 export function startPrivateDataPlane(options: PrivateDataPlaneOptions): void {
-  const { transport, port, counters } = options;
+  const { transport, port, counters, loads } = options;
   let { config } = options;
   const share = Math.ceil(maxUnansweredOffers / (options.workers ?? 1));
   const maxUnanswered = Math.max(honestUnansweredOffers, share);
   let draining = false;
-  const targets = createTargets();
+  const targets = createTargets(loads);
   const sessions = new Map<string, SessionEndpoints>();
   const live = createLiveRendezvous({
     counters,
@@ -73,6 +76,7 @@ export function startPrivateDataPlane(options: PrivateDataPlaneOptions): void {
       if (config.reportConnections) port.post({ type: "ended", record });
     },
     declined: (session, token, reason) => port.post({ type: "declined", session, token, reason }),
+    left: (server) => loads.count(server, -1),
   });
 
   const plane: RendezvousPlane = {
@@ -80,15 +84,21 @@ export function startPrivateDataPlane(options: PrivateDataPlaneOptions): void {
       if (draining) throw new ProxyError("shutting_down");
       return targets.of(offer);
     },
-    connectTarget: (target, deadline) =>
-      dialInTurn(transport, {
-        addresses: target.resolved,
+    connectTarget: (rendezvous, target, deadline) =>
+      reachServer(transport, {
+        target,
+        client: rendezvous.offer.client,
         deadline: sooner(
           deadlineIn(target.connectTimeoutMs, "connect_timeout"),
           deadlineIn(msLeft(deadline) * (1 - verdictTravelShare), "connect_timeout"),
         ),
-        code: "target_unreachable",
-        what: `target ${target.address}`,
+        loadOf: loads.of,
+        trying(server) {
+          if (rendezvous.server !== undefined) loads.count(rendezvous.server, -1);
+          rendezvous.server = server;
+          rendezvous.target = server.address;
+          loads.count(server, 1);
+        },
       }),
     dialBack({ session, offer, parked }, deadline) {
       if (parked === undefined) return dialPublic(session, offer.endpoint, deadline);

@@ -5,6 +5,7 @@ import { createRoster, type Roster, type RosterMember } from "../base/roster.js"
 import { declineVerdict, encodeVerdict } from "../rendezvous/verdict.js";
 import type { Endpoint, Splice, SpliceEnd } from "../transport/endpoint.js";
 import type { IncomingOffer, RendezvousRecord } from "./messages.js";
+import type { Server } from "./targets.js";
 
 /** One offer from its arrival to the end of what became of it. */
 export interface LiveRendezvous {
@@ -13,8 +14,10 @@ export interface LiveRendezvous {
   readonly offer: IncomingOffer;
   /** The dial-back that was parked, where the client came with one. Its header is still to be read. */
   readonly parked: Endpoint | undefined;
-  /** The target's address as the settings state it. */
+  /** The target's address as the settings state it: the one that is dialled, or all of them before. */
   target: string | undefined;
+  /** Where it counts as a connection, until its end. */
+  server: Server | undefined;
   /**
    * What to call when the offer is taken back, everything is cut, or it is refused: it gives up whatever is open.
    * Replaces what was set before; called at once where the offer has been taken back already.
@@ -61,6 +64,8 @@ interface Shared {
   readonly ended: (record: RendezvousRecord) => void;
   /** The offer was not answered by a dial-back that carried a verdict: the public proxy is to be told on the mesh. */
   readonly declined: (session: string, token: Uint8Array, reason: ReasonCode) => void;
+  /** The rendezvous is over, and with it the connection that its server had. */
+  readonly left: (server: Server) => void;
   readonly live: Roster<Rendezvous>;
   readonly byToken: Map<string, Rendezvous>;
   countUnanswered(session: string, by: 1 | -1): void;
@@ -68,7 +73,7 @@ interface Shared {
 }
 
 export function createLiveRendezvous(
-  options: Pick<Shared, "counters" | "now" | "ended" | "declined">,
+  options: Pick<Shared, "counters" | "now" | "ended" | "declined" | "left">,
 ): LiveRendezvousTable {
   const unanswered = new Map<string, number>();
   const live = createRoster<Rendezvous>();
@@ -117,6 +122,7 @@ class Rendezvous implements LiveRendezvous, RosterMember {
   rosterPlace = -1;
   readonly session: string;
   target: string | undefined;
+  server: Server | undefined;
   readonly #shared: Shared;
   readonly #openedAt: number;
   readonly #publicProxy: string;
@@ -221,6 +227,7 @@ class Rendezvous implements LiveRendezvous, RosterMember {
     live.delete(this);
     this.#settleOffer();
     counters.add("closed", 1);
+    if (this.server !== undefined) this.#shared.left(this.server);
     const { connectionId, serverName, client } = this.#told;
     ended({
       connection: connectionId,

@@ -1,3 +1,4 @@
+import type { BalanceMethod } from "../balance/method.js";
 import type { ReasonCode } from "../base/reasons.js";
 import type { ResolvedAddress } from "../transport/transport.js";
 
@@ -11,13 +12,25 @@ export interface TargetFacts {
   readonly announcementId: number;
   /** Canonical server-name patterns. */
   readonly patterns: readonly string[];
-  /** As the settings state it, for logs. */
+  /** All its addresses as the settings state them, for logs. */
   readonly address: string;
-  /** Tried in turn. Empty: its name could not be looked up. */
-  readonly resolved: readonly ResolvedAddress[];
+  readonly balance: BalanceMethod;
+  readonly servers: readonly ServerFacts[];
   readonly proxyProtocol: "none" | "v1" | "v2";
   readonly startTls: "none" | "postgres";
   readonly connectTimeoutMs: number;
+}
+
+/** One address of a target. */
+export interface ServerFacts {
+  /** As the settings state it. No two of a target are the same. */
+  readonly address: string;
+  /** Where its connections are counted over all workers; undefined where there was no place left. */
+  readonly slot: number | undefined;
+  /** Tried in turn. Empty: its name could not be looked up. */
+  readonly resolved: readonly ResolvedAddress[];
+  /** Whether it may have new clients. */
+  readonly up: boolean;
 }
 
 export interface PrivateDataPlaneConfig {

@@ -7,11 +7,12 @@ import { atMost } from "../base/deadline.js";
 import type { Log } from "../base/log.js";
 import { softwareVersion } from "../base/version.js";
 import { meshSecureContext } from "../mesh/client.js";
-import type { PrivateSettings } from "../settings/types.js";
+import type { PrivateSettings, TargetSettings } from "../settings/types.js";
 import { createPrivateControlPlane } from "./control-plane.js";
 import { createEndpointRules } from "./endpoint-rules.js";
 import type { PrivateDataPlaneConfig } from "./messages.js";
 import { startDataPlanes } from "./start-data-planes.js";
+import type { TargetStatement } from "./target-book.js";
 
 export interface PrivateProxyOptions {
   readonly settings: PrivateSettings;
@@ -63,7 +64,7 @@ export async function startPrivateProxy(options: PrivateProxyOptions): Promise<P
     reconnect: mesh.reconnect,
     keepalive: mesh.keepalive,
     endpointRules: createEndpointRules(mesh.rendezvous),
-    targets: settings.targets,
+    targets: settings.targets.map(targetStatement),
     pool: settings.pool,
   });
 
@@ -128,7 +129,7 @@ export async function startPrivateProxy(options: PrivateProxyOptions): Promise<P
     reconfigure(next) {
       settings = next;
       log.setLevel(next.log.level);
-      control.reconfigure(next, dataPlaneConfig(next));
+      control.reconfigure({ targets: next.targets.map(targetStatement), pool: next.pool }, dataPlaneConfig(next));
     },
     async stop() {
       if (state !== "serving") return end();
@@ -148,4 +149,8 @@ function dataPlaneConfig({ pool, splice, log }: PrivateSettings): PrivateDataPla
     halfClosedTimeoutMs: splice.halfClosedTimeoutMs,
     reportConnections: log.connections,
   };
+}
+
+function targetStatement({ address, addresses, ...target }: TargetSettings): TargetStatement {
+  return { ...target, addresses: address === undefined ? addresses : [address, ...addresses] };
 }

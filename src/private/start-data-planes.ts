@@ -12,6 +12,7 @@ import { createDeal } from "./deal.js";
 import type { FromPrivateDataPlane, IncomingOffer, PrivateDataPlaneConfig, ToPrivateDataPlane } from "./messages.js";
 import { createParkedShare } from "./parked-share.js";
 import { createReplay } from "./replay.js";
+import { clearServers, createServerBoard, createServerLoads, readConnections } from "./server-loads.js";
 import type { PrivateWorkerRole } from "./worker.js";
 
 export interface DataPlanesOptions {
@@ -34,6 +35,8 @@ export interface DataPlanes {
   readonly counters: readonly SharedArrayBuffer[];
   /** Empty where there are no threads. */
   workers(): readonly (WorkerStatus & { readonly live: number })[];
+  /** What the server with this slot has, over all data planes. */
+  connections(slot: number): number;
   /** After the control plane has closed them, or has never had them. */
   stop(): Promise<void>;
 }
@@ -55,11 +58,14 @@ type Started = Omit<DataPlanes, "engine" | "why">;
 function startOnThisThread({ config, cloneMessages }: DataPlanesOptions): Started {
   const [port, dataPort] = inThreadPorts<FromPrivateDataPlane, ToPrivateDataPlane>({ clone: cloneMessages });
   const counters = createCounters();
-  startPrivateDataPlane({ transport: createNodeTransport(), port: dataPort, counters, config });
+  const board = createServerBoard(1);
+  const loads = createServerLoads(board, 0);
+  startPrivateDataPlane({ transport: createNodeTransport(), port: dataPort, counters, loads, config });
   return {
     port,
     counters: [counters.buffer],
     workers: () => [],
+    connections: (slot) => readConnections(board, slot),
     stop: async () => dataPort.close(),
   };
 }
@@ -69,6 +75,7 @@ async function startWorkers(
   workers: number,
 ): Promise<Started> {
   const counters = Array.from({ length: workers }, () => createCounters().buffer);
+  const board = createServerBoard(workers);
   const replay = createReplay();
   const deal = createDeal<IncomingOffer>();
   const parked = createParkedShare(workers);
@@ -83,7 +90,7 @@ async function startWorkers(
     maxPipes: settings.transport.maxPipes,
     listeners: Array.from({ length: workers }, () => []),
     log,
-    role: (worker): PrivateWorkerRole => ({ config, counters: counters[worker]! }),
+    role: (worker): PrivateWorkerRole => ({ config, counters: counters[worker]!, board }),
     replay: replay.messages,
     deliver(message, lines) {
       replay.note(message);
@@ -105,6 +112,7 @@ async function startWorkers(
       return false;
     },
     died(worker, lines) {
+      clearServers(board, worker);
       addClosed(counters[worker]!, liveOf(worker));
       sent[worker] = takenUp(worker);
       for (const [session, count] of parked.died(worker)) lines.answer(unparked(session, count));
@@ -127,6 +135,7 @@ async function startWorkers(
     port: crew.port,
     counters,
     workers: () => crew.status().map((status) => ({ ...status, live: liveOf(status.worker) })),
+    connections: (slot) => readConnections(board, slot),
     stop: crew.stop,
   };
 }

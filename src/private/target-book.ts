@@ -1,8 +1,11 @@
 import { isIP } from "node:net";
+import type { BalanceMethod } from "../balance/method.js";
 import { type Address, formatAddress } from "../base/address.js";
+import { createSlots } from "../base/count-board.js";
 import type { ResolvedAddress } from "../transport/transport.js";
 import { createHosts, type HostsOptions } from "./hosts.js";
 import type { TargetFacts } from "./messages.js";
+import { maxSlots } from "./server-loads.js";
 
 /** A target that is taken out of the settings still serves what is under way, from when its successors can serve. */
 const retirementMs = 10_000;
@@ -11,7 +14,11 @@ const retirementMs = 10_000;
 export interface TargetStatement {
   readonly names: readonly string[];
   readonly alpn: readonly string[];
-  readonly address: Address;
+  /** At least one, none of them twice. */
+  readonly addresses: readonly Address[];
+  readonly balance: BalanceMethod;
+  readonly weight: number;
+  readonly priority: number;
   readonly proxyProtocol: "none" | "v1" | "v2";
   readonly startTls: "none" | "postgres";
   readonly connectTimeoutMs: number;
@@ -20,6 +27,14 @@ export interface TargetStatement {
 /** A target with the id under which it is announced; a target that did not change keeps its id. */
 export interface NumberedTarget extends TargetStatement {
   readonly announcementId: number;
+  readonly servers: readonly NumberedServer[];
+}
+
+/** One address of a target; the same one for as long as the target is there. */
+export interface NumberedServer {
+  readonly address: Address;
+  readonly text: string;
+  readonly slot: number | undefined;
 }
 
 /** The targets on the control plane: numbers them for the mesh, and keeps their addresses looked up for the data plane. */
@@ -51,15 +66,22 @@ export function createTargetBook({ publish, lookup, changed }: TargetBookOptions
   let retired: readonly NumberedTarget[] = [];
   const hosts = createHosts({ lookup, changed: tell });
   const retirements = new Set<NodeJS.Timeout>();
+  const slots = createSlots<string>(maxSlots);
   let nextId = 1;
 
   function facts(target: NumberedTarget): TargetFacts {
-    const { announcementId, names, address, proxyProtocol, startTls, connectTimeoutMs } = target;
+    const { announcementId, names, servers, balance, proxyProtocol, startTls, connectTimeoutMs } = target;
     return {
       announcementId,
       patterns: names,
-      address: formatAddress(address),
-      resolved: resolved(address),
+      address: addressesOf(target),
+      balance,
+      servers: servers.map(({ address, text, slot }) => ({
+        address: text,
+        slot,
+        resolved: resolved(address),
+        up: true,
+      })),
       proxyProtocol,
       startTls,
       connectTimeoutMs,
@@ -72,6 +94,15 @@ export function createTargetBook({ publish, lookup, changed }: TargetBookOptions
     return ips.map((ip) => ({ kind: "tcp", ip, port: address.port }));
   }
 
+  function numbered(statement: TargetStatement): NumberedTarget {
+    const announcementId = nextId++;
+    const servers = statement.addresses.map((address) => {
+      const text = formatAddress(address);
+      return { address, text, slot: slots.take(slotOwner(announcementId, text)) };
+    });
+    return { ...statement, announcementId, servers };
+  }
+
   function everything(): readonly NumberedTarget[] {
     return [...current, ...replaced, ...retired];
   }
@@ -82,9 +113,8 @@ export function createTargetBook({ publish, lookup, changed }: TargetBookOptions
     changed();
   }
 
-  function isReady({ address }: NumberedTarget): boolean {
-    const name = hostName(address);
-    return name === undefined || hosts.lookedUp(name);
+  function isReady({ addresses }: NumberedTarget): boolean {
+    return hostNames([{ addresses }]).every(hosts.lookedUp);
   }
 
   function isSettled(): boolean {
@@ -92,7 +122,7 @@ export function createTargetBook({ publish, lookup, changed }: TargetBookOptions
   }
 
   function follow(): void {
-    hosts.follow(new Set(everything().flatMap(({ address }) => hostName(address) ?? [])));
+    hosts.follow(new Set(hostNames(everything())));
   }
 
   function retire(): void {
@@ -103,6 +133,9 @@ export function createTargetBook({ publish, lookup, changed }: TargetBookOptions
     const retirement = setTimeout(() => {
       retirements.delete(retirement);
       retired = retired.filter((target) => !retiring.includes(target));
+      for (const { announcementId, servers } of retiring) {
+        for (const { text } of servers) slots.free(slotOwner(announcementId, text));
+      }
       follow();
       tell();
     }, retirementMs);
@@ -116,13 +149,14 @@ export function createTargetBook({ publish, lookup, changed }: TargetBookOptions
     replace(statements) {
       const known = new Map<string, NumberedTarget[]>();
       for (const target of current) known.set(fingerprint(target), [...(known.get(fingerprint(target)) ?? []), target]);
-      const next = statements.map(
-        (statement) => known.get(fingerprint(statement))?.shift() ?? { ...statement, announcementId: nextId++ },
-      );
-      const before = new Set(current);
-      const after = new Set(next);
-      const added = next.filter((target) => !before.has(target));
-      const removed = current.filter((target) => !after.has(target));
+      const next = statements.map((statement) => {
+        const before = known.get(fingerprint(statement))?.shift();
+        return before === undefined ? numbered(statement) : { ...before, ...statement };
+      });
+      const before = idsOf(current);
+      const after = idsOf(next);
+      const added = next.filter(({ announcementId }) => !before.has(announcementId));
+      const removed = current.filter(({ announcementId }) => !after.has(announcementId));
       current = next;
       replaced = [...replaced, ...removed];
       follow();
@@ -140,11 +174,28 @@ export function createTargetBook({ publish, lookup, changed }: TargetBookOptions
   };
 }
 
-/** What has to be looked up, if anything. */
-function hostName(address: Address): string | undefined {
-  return address.kind === "tcp" && isIP(address.host) === 0 ? address.host : undefined;
+/** What has to be looked up. */
+function hostNames(targets: readonly Pick<NumberedTarget, "addresses">[]): readonly string[] {
+  return targets.flatMap(({ addresses }) =>
+    addresses.flatMap((address) => (address.kind === "tcp" && isIP(address.host) === 0 ? address.host : [])),
+  );
 }
 
-function fingerprint({ names, alpn, address, proxyProtocol, startTls, connectTimeoutMs }: TargetStatement): string {
-  return JSON.stringify([names, alpn, formatAddress(address), proxyProtocol, startTls, connectTimeoutMs]);
+function idsOf(targets: readonly NumberedTarget[]): ReadonlySet<number> {
+  return new Set(targets.map(({ announcementId }) => announcementId));
+}
+
+function slotOwner(announcementId: number, address: string): string {
+  return `${announcementId} ${address}`;
+}
+
+/** All of them, for logs and the status. */
+export function addressesOf({ addresses }: Pick<TargetStatement, "addresses">): string {
+  return addresses.map(formatAddress).join(", ");
+}
+
+/** What makes a target another one. Weight and priority do not: they are announced anew under the same id. */
+function fingerprint(statement: TargetStatement): string {
+  const { names, alpn, addresses, balance, proxyProtocol, startTls, connectTimeoutMs } = statement;
+  return JSON.stringify([names, alpn, addresses, balance, proxyProtocol, startTls, connectTimeoutMs]);
 }

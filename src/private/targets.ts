@@ -1,11 +1,24 @@
+import { type Candidate, createCandidate } from "../balance/candidate.js";
 import { ProxyError } from "../base/errors.js";
 import { createPatternTable, type Pattern, type PatternTable, parsePattern } from "../tls-sni/index.js";
-import type { IncomingOffer, TargetFacts } from "./messages.js";
+import type { ResolvedAddress } from "../transport/transport.js";
+import type { IncomingOffer, ServerFacts, TargetFacts } from "./messages.js";
+import type { Counted, ServerLoads } from "./server-loads.js";
 
 /** Where the clients of one announcement go. */
-export interface Target extends TargetFacts {
+export interface Target extends Omit<TargetFacts, "servers"> {
   /** A target may bear thousands of names. */
   readonly names: PatternTable<true>;
+  readonly servers: readonly Server[];
+}
+
+/** One address of a target; the same one for as long as the target is there. */
+export interface Server extends Counted {
+  /** As the settings state it. */
+  readonly address: string;
+  readonly candidate: Candidate;
+  resolved: readonly ResolvedAddress[];
+  up: boolean;
 }
 
 /** The targets of the data plane, by announcement id. */
@@ -15,11 +28,37 @@ export interface Targets {
   of(offer: IncomingOffer): Target;
 }
 
-export function createTargets(): Targets {
+export function createTargets(loads: ServerLoads): Targets {
   let byId = new Map<number, Target>();
+
+  function serversOf(facts: readonly ServerFacts[], known: readonly Server[]): readonly Server[] {
+    return facts.map(({ address, slot, resolved, up }) => {
+      const server = known.find((one) => one.address === address) ?? {
+        address,
+        slot,
+        connections: 0,
+        candidate: createCandidate({ weight: 1, key: address, tieKey: "" }),
+        resolved,
+        up,
+      };
+      server.resolved = resolved;
+      server.up = up;
+      return server;
+    });
+  }
+
   return {
     replace(facts) {
-      byId = new Map(facts.map((target) => [target.announcementId, { ...target, names: namesOf(target, byId) }]));
+      const ids = new Set(facts.map(({ announcementId }) => announcementId));
+      // Before the others come: a slot may be given to one of them.
+      for (const [id, { servers }] of byId) if (!ids.has(id)) for (const server of servers) loads.gone(server);
+      byId = new Map(
+        facts.map((target) => {
+          const known = byId.get(target.announcementId);
+          const servers = serversOf(target.servers, known?.servers ?? []);
+          return [target.announcementId, { ...target, names: known?.names ?? namesOf(target), servers }];
+        }),
+      );
     },
     of({ announcementId, serverName }) {
       const target = byId.get(announcementId);
@@ -31,10 +70,8 @@ export function createTargets(): Targets {
   };
 }
 
-/** An announcement bears the same names for as long as it lives: only its addresses change. */
-function namesOf({ announcementId, patterns }: TargetFacts, known: ReadonlyMap<number, Target>): PatternTable<true> {
-  const before = known.get(announcementId);
-  if (before !== undefined) return before.names;
+/** An announcement bears the same names for as long as it lives. */
+function namesOf({ patterns }: TargetFacts): PatternTable<true> {
   const names = createPatternTable<true>();
   for (const text of patterns) names.add(patternOf(text), true);
   return names;

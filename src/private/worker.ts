@@ -3,20 +3,24 @@ import { stackOf } from "../base/errors.js";
 import { bootWorker } from "../transport/epoll/boot.js";
 import { startPrivateDataPlane } from "./data-plane.js";
 import type { FromPrivateDataPlane, PrivateDataPlaneConfig, ToPrivateDataPlane } from "./messages.js";
+import { createServerLoads } from "./server-loads.js";
 
 /** What a worker of a private proxy is given. */
 export interface PrivateWorkerRole {
   readonly config: PrivateDataPlaneConfig;
   readonly counters: SharedArrayBuffer;
+  /** Connections of each server. */
+  readonly board: SharedArrayBuffer;
 }
 
 // The entry of a worker's thread: one data plane of a private proxy.
 await bootWorker<PrivateWorkerRole, ToPrivateDataPlane, FromPrivateDataPlane>(
-  ({ role, transport, port, exchange }) =>
+  ({ worker, role, transport, port, exchange }) =>
     startPrivateDataPlane({
       transport,
       port,
       counters: createCounters(role.counters),
+      loads: createServerLoads(role.board, worker),
       config: role.config,
       workers: exchange.workers,
     }),

@@ -8,9 +8,9 @@ import {
   tcpPeerAddress,
 } from "./network-kinds.js";
 import { socketPath } from "./path-kinds.js";
-import { type ListCheck, mapList, optional, required, type Schema, setting } from "./schema.js";
+import { mapList, optional, required, type Schema, setting } from "./schema.js";
 import { both, keepalive, meshCertificates, name } from "./shared-schema.js";
-import type { TargetSettings } from "./types.js";
+import { checkTargets } from "./target-checks.js";
 
 const mostPooled = 65_536;
 
@@ -55,7 +55,27 @@ export const privateSchema = {
         [],
         "Serves only clients that offer one of these protocols, such as `h2` or `acme-tls/1`. Empty: all.",
       ),
-      address: required(peerAddress, "The internal server."),
+      address: optional(peerAddress, "The internal server, where it has one address."),
+      addresses: setting(
+        list(peerAddress),
+        [],
+        "The same where it has several, besides `address`: its clients are shared out among them, and where one cannot be reached the next is tried. Empty, because most servers have one.",
+      ),
+      balance: setting(
+        oneOf("least-connections", "round-robin", "random-two", "source-ip"),
+        "least-connections",
+        "Which of several addresses is tried first: the one with the fewest connections; each in turn; the less busy of two drawn at random; or always the same for a client's address, which keeps a client with the server that knows its TLS session. Fewest connections, because TLS connections last and differ, and only what is still open says where there is room.",
+      ),
+      weight: setting(
+        integer(1, 1000),
+        1,
+        "How many clients this private proxy gets beside others that serve the same names: twice the weight, twice the clients. 1, so that all get as many where nobody says anything.",
+      ),
+      priority: setting(
+        integer(0, 1000),
+        0,
+        "Clients go to the lowest number that can take them; a higher one is a reserve. 0, so that nobody is one unasked.",
+      ),
       proxyProtocol: setting(
         oneOf("none", "v1", "v2"),
         "none",
@@ -73,7 +93,7 @@ export const privateSchema = {
       ),
     },
     "Which names this proxy serves, and where their internal servers are.",
-    noNameTwice,
+    checkTargets,
   ),
   pool: {
     minIdle: setting(
@@ -111,22 +131,3 @@ export const privateRefusals: Readonly<Record<string, string>> = {
   "admin.listen": "a private proxy opens no TCP port, use admin.socket instead",
   "admin.token": "a private proxy needs no token, admin.socket is guarded by its file mode",
 };
-
-/** Among targets a name with one protocol must lead to one place: else which of two served it would be chance. */
-function noNameTwice(...[targets, places, { report }]: Parameters<ListCheck<TargetSettings>>): void {
-  const first = new Map<string, string>();
-  targets.forEach((target, i) => {
-    if (target === undefined) return;
-    const namePlaces = places[i]!.entries?.get("names")?.value.items;
-    target.names.forEach((name, j) => {
-      const place = namePlaces?.[j] ?? places[i]!;
-      for (const alpn of target.alpn.length === 0 ? [undefined] : new Set(target.alpn)) {
-        const pair = JSON.stringify([name, alpn]);
-        const earlier = first.get(pair);
-        const protocol = alpn === undefined ? "" : ` with the protocol ${JSON.stringify(alpn)}`;
-        if (earlier === undefined) first.set(pair, `${place.key} (${place.file}:${place.line ?? 1})`);
-        else report(place, `${JSON.stringify(name)}${protocol} stands in ${earlier} already, allowed is once`);
-      }
-    });
-  });
-}

@@ -84,7 +84,12 @@ export interface Grant {
 export interface TargetSettings {
   readonly names: readonly string[];
   readonly alpn: readonly string[];
-  readonly address: Address;
+  /** At least one address, here or in `addresses`. */
+  readonly address?: Address;
+  readonly addresses: readonly Address[];
+  readonly balance: "least-connections" | "round-robin" | "random-two" | "source-ip";
+  readonly weight: number;
+  readonly priority: number;
   readonly proxyProtocol: "none" | "v1" | "v2";
   readonly startTls: "none" | "postgres";
   readonly connectTimeoutMs: number;

@@ -24,7 +24,7 @@ export interface RunningPrivate {
 
 type PublicChanges = Parameters<typeof publicSettings>[1];
 type PrivateChanges = Parameters<typeof privateSettings>[3];
-type Targets = readonly (Partial<TargetSettings> & Pick<TargetSettings, "address">)[];
+type Targets = readonly Partial<TargetSettings>[];
 
 /** A public proxy in this process, stopped when the test ends. Messages between its planes are cloned, to show that they can be. */
 export async function startPublic(

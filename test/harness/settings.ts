@@ -52,7 +52,7 @@ export function publicSettings(certificates: TestCertificates, changes: Deep<Pub
 export function privateSettings(
   certificates: TestCertificates,
   publics: readonly string[],
-  targets: readonly (Partial<TargetSettings> & { readonly address: Address })[],
+  targets: readonly Partial<TargetSettings>[],
   changes: Deep<PrivateSettings> = {},
 ): PrivateSettings {
   const settings: PrivateSettings = {
@@ -68,6 +68,10 @@ export function privateSettings(
     targets: targets.map((target) => ({
       names: [serverName],
       alpn: [],
+      addresses: [],
+      balance: "least-connections",
+      weight: 1,
+      priority: 0,
       proxyProtocol: "none",
       startTls: "none",
       connectTimeoutMs: 3000,

@@ -22,9 +22,20 @@ test.after.always(() => certificates.remove());
 
 const config = { pooledMaxAgeMs: 0, idleTimeoutMs: 1000, halfClosedTimeoutMs: 1000, reportConnections: false };
 
-function target(names: readonly string[], port = 1): TargetStatement {
+function target(names: readonly string[], port = 1, changes: Partial<TargetStatement> = {}): TargetStatement {
   const address = { kind: "tcp", host: "127.0.0.1", port } as const;
-  return { names, alpn: [], address, proxyProtocol: "none", startTls: "none", connectTimeoutMs: 1000 };
+  return {
+    names,
+    alpn: [],
+    addresses: [address],
+    balance: "least-connections",
+    weight: 1,
+    priority: 0,
+    proxyProtocol: "none",
+    startTls: "none",
+    connectTimeoutMs: 1000,
+    ...changes,
+  };
 }
 
 const pool = { minIdle: 0, maxIdle: 0, max: 0, maxAgeMs: 0 };
@@ -131,6 +142,20 @@ test("a name that moves to another target is announced anew before it is withdra
   control.reconfigure({ targets: [target(["a.test"], 2)], pool }, config);
   t.like(await stream.next(), { type: "announce", announcementId: 2 });
   t.deepEqual(await stream.next(), { type: "withdraw", announcementId: 1 });
+});
+
+test("a target whose weight or priority alone has changed is announced anew under its id, and never withdrawn", async (t) => {
+  const server = await seenMeshServer(t, certificates);
+  const { control } = controlPlane(t, [server], [target(["a.test"], 1, { weight: 3, priority: 1 })]);
+  const stream = await welcomed(server);
+  t.like(await stream.next(), { type: "announce", announcementId: 1, weight: 3, priority: 1 });
+  control.reconfigure([target(["a.test"], 1, { weight: 5, priority: 1 })], config);
+  t.like(await stream.next(), { type: "announce", announcementId: 1, weight: 5, priority: 1 });
+  control.reconfigure([target(["a.test"], 1, { weight: 5 })], config);
+  t.like(await stream.next(), { type: "announce", announcementId: 1, weight: 5, priority: 0 });
+  // The same again says nothing: what comes next is about another target.
+  control.reconfigure([target(["a.test"], 1, { weight: 5 }), target(["b.test"], 2)], config);
+  t.like(await stream.next(), { type: "announce", announcementId: 2 });
 });
 
 test("settings loaded twice at once leave announced what the last ones say", async (t) => {

@@ -15,6 +15,7 @@ function table() {
     counters,
     now: handClock(),
     ended: (record) => records.push(record),
+    left: () => {},
     declined: (session, _token, reason) => declined.push(`${session} ${reason}`),
   });
   const open = (token = Buffer.alloc(32, 1)) =>

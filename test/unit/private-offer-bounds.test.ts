@@ -7,6 +7,7 @@ import { inThreadPorts } from "../../src/base/port.js";
 import { startPrivateDataPlane } from "../../src/private/data-plane.js";
 import { dialInTurn } from "../../src/private/dialling.js";
 import type { FromPrivateDataPlane, IncomingOffer, ToPrivateDataPlane } from "../../src/private/messages.js";
+import { createServerBoard, createServerLoads } from "../../src/private/server-loads.js";
 import type { ResolvedAddress, Transport } from "../../src/transport/transport.js";
 
 const target: ResolvedAddress = { kind: "tcp", ip: "192.0.2.1", port: 1 };
@@ -34,13 +35,15 @@ function dataPlane() {
   const counters = createCounters();
   const [control, data] = inThreadPorts<FromPrivateDataPlane, ToPrivateDataPlane>();
   const config = { pooledMaxAgeMs: 0, idleTimeoutMs: 1000, halfClosedTimeoutMs: 1000, reportConnections: false };
-  startPrivateDataPlane({ transport, port: data, counters, config });
+  const loads = createServerLoads(createServerBoard(1), 0);
+  startPrivateDataPlane({ transport, port: data, counters, loads, config });
   const told: FromPrivateDataPlane[] = [];
   control.receive((message) => told.push(message));
-  const facts = { announcementId: 1, patterns: ["*"], address: "target", resolved: [target] };
+  const server = { address: "target", slot: 0, resolved: [target], up: true };
+  const facts = { announcementId: 1, patterns: ["*"], address: "target", servers: [server] };
   control.post({
     type: "targets",
-    targets: [{ ...facts, proxyProtocol: "none", startTls: "none", connectTimeoutMs: 100_000 }],
+    targets: [{ ...facts, balance: "source-ip", proxyProtocol: "none", startTls: "none", connectTimeoutMs: 100_000 }],
   });
   control.post({ type: "attached", session: "s", publicProxy: "p", endpoints: [[rendezvous]], attemptTimeoutMs: 3000 });
   const refused = () => readCounters([counters.buffer]).refused;

@@ -2,6 +2,7 @@ import { mock } from "node:test";
 import test, { type ExecutionContext } from "ava";
 import { isAddress, parseAddress } from "../../src/base/address.js";
 import type { IncomingOffer, TargetFacts } from "../../src/private/messages.js";
+import { createServerBoard, createServerLoads } from "../../src/private/server-loads.js";
 import { createTargetBook, type TargetStatement } from "../../src/private/target-book.js";
 import { createTargets } from "../../src/private/targets.js";
 
@@ -11,13 +12,18 @@ function statement(address: string, names: readonly string[] = ["a.test"], chang
   return {
     names,
     alpn: [],
-    address: parsed,
+    addresses: [parsed],
+    balance: "least-connections",
+    weight: 1,
+    priority: 0,
     proxyProtocol: "none",
     startTls: "none",
     connectTimeoutMs: 3000,
     ...changes,
   } as const;
 }
+
+const addresses = (...texts: string[]) => texts.flatMap((text) => statement(text).addresses);
 
 /** A book whose name server is the test. */
 function book(t: ExecutionContext) {
@@ -43,8 +49,8 @@ function book(t: ExecutionContext) {
   t.teardown(() => made.close());
   /** `ID ADDRESS -> IPS` of what was published last. */
   const now = () =>
-    published.at(-1)?.map(({ announcementId, address, resolved }) => {
-      const ips = resolved.map((one) => (one.kind === "tcp" ? one.ip : one.path));
+    published.at(-1)?.map(({ announcementId, address, servers }) => {
+      const ips = servers.flatMap(({ resolved }) => resolved.map((one) => (one.kind === "tcp" ? one.ip : one.path)));
       return `${announcementId} ${address} -> ${ips.join(" ")}`;
     });
   return { book: made, published, asked, now, changes: () => changes };
@@ -66,6 +72,8 @@ test.serial("a target that did not change keeps its id, one that changed in anyt
     statement("127.0.0.1:2", ["a.test"], { alpn: ["h2"] }),
     statement("127.0.0.1:2", ["a.test"], { proxyProtocol: "v2" }),
     statement("127.0.0.1:2", ["a.test"], { connectTimeoutMs: 1 }),
+    statement("127.0.0.1:2", ["a.test"], { balance: "source-ip" }),
+    statement("127.0.0.1:2", ["a.test"], { addresses: addresses("127.0.0.1:2", "127.0.0.1:4") }),
   ];
   for (const [i, changed] of changes.entries()) {
     const { added, removed } = made.replace([changed, statement("127.0.0.1:1")]);
@@ -77,6 +85,32 @@ test.serial("a target that did not change keeps its id, one that changed in anyt
     t.is(made.current[1]?.announcementId, 1);
   }
 });
+
+test.serial("a target whose weight or priority alone has changed keeps its id", (t) => {
+  const { book: made } = book(t);
+  made.replace([statement("127.0.0.1:1")]);
+  t.deepEqual(made.replace([statement("127.0.0.1:1", ["a.test"], { weight: 7, priority: 2 })]), {
+    added: [],
+    removed: [],
+  });
+  t.like(made.current[0], { announcementId: 1, weight: 7, priority: 2 });
+});
+
+test.serial(
+  "each address has a slot of its own for as long as its target serves, and then another may have it",
+  (t) => {
+    const { book: made, published } = book(t);
+    const slots = () => published.at(-1)!.map(({ servers }) => servers.map(({ slot }) => slot));
+    const two = { addresses: addresses("127.0.0.1:1", "127.0.0.1:2") };
+    made.replace([statement("127.0.0.1:1", ["a.test"], two), statement("127.0.0.1:1", ["b.test"])]);
+    t.deepEqual(slots(), [[0, 1], [2]]);
+    made.replace([statement("127.0.0.1:1", ["c.test"])]);
+    t.deepEqual(slots(), [[3], [0, 1], [2]]);
+    mock.timers.tick(10_000);
+    made.replace([statement("127.0.0.1:1", ["d.test"])]);
+    t.true([0, 1, 2].includes(slots()[0]![0]!));
+  },
+);
 
 test.serial("two targets that say the same are two, also after a reload", (t) => {
   const { book: made } = book(t);
@@ -155,7 +189,8 @@ const facts = (announcementId: number, patterns: readonly string[]): TargetFacts
   announcementId,
   patterns,
   address: `target-${announcementId}`,
-  resolved: [],
+  balance: "least-connections",
+  servers: [],
   proxyProtocol: "none",
   startTls: "none",
   connectTimeoutMs: 1,
@@ -164,7 +199,7 @@ const offer = (announcementId: number, serverName: string | undefined) =>
   ({ announcementId, serverName }) as IncomingOffer;
 
 test("an offer reaches the target of its announcement, and only for a name that the announcement bears", (t) => {
-  const targets = createTargets();
+  const targets = createTargets(createServerLoads(createServerBoard(1), 0));
   targets.replace([facts(1, ["a.test", "*.b.test"]), facts(2, ["a.test"]), facts(3, ["*"])]);
   t.is(targets.of(offer(1, "a.test")).address, "target-1");
   t.is(targets.of(offer(2, "a.test")).address, "target-2");
@@ -183,7 +218,7 @@ test("an offer reaches the target of its announcement, and only for a name that 
 });
 
 test("among 10,000 names of one target an offer's is found at once", (t) => {
-  const targets = createTargets();
+  const targets = createTargets(createServerLoads(createServerBoard(1), 0));
   const names = Array.from({ length: 10_000 }, (_, i) => `host-${i}.test`);
   targets.replace([facts(1, names)]);
   const started = performance.now();

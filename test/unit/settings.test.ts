@@ -71,6 +71,10 @@ test("a private proxy's settings likewise, its targets too", (t) => {
         names: ["a.example.com"],
         alpn: [],
         address: { kind: "unix", path: join(directory, "app.sock") },
+        addresses: [],
+        balance: "least-connections",
+        weight: 1,
+        priority: 0,
         proxyProtocol: "none",
         startTls: "none",
         connectTimeoutMs: 3000,
@@ -83,6 +87,34 @@ test("a private proxy's settings likewise, its targets too", (t) => {
     transport: { engine: "auto", workers: 0, maxPipes: 256 },
     log: { level: "info", format: "auto", connections: true },
   } as never);
+});
+
+test("a target's addresses stand in address, in addresses or in both, at least one and none twice", (t) => {
+  const of = (text: string) => linesOf(t, "private", `${privateYaml}targets:\n  - { names: [a], ${text} }\n`);
+  t.deepEqual(of('addresses: ["h:1", "unix:/run/x"]'), []);
+  t.deepEqual(of('address: "h:1", addresses: ["h:2"]'), []);
+  const none = "settings.yml:8:5 targets[0]: has no address of an internal server, expected address, addresses or both";
+  t.deepEqual(of("weight: 2"), [none]);
+  t.deepEqual(of("addresses: []"), [none]);
+  t.deepEqual(of('address: "h:1", addresses: ["h:2", "H:1", "h:2"]'), [
+    'settings.yml:8:54 targets[0].addresses[1]: "h:1" stands in targets[0].address already, allowed is once',
+    'settings.yml:8:61 targets[0].addresses[2]: "h:2" stands in targets[0].addresses[0] already, allowed is once',
+  ]);
+  // One that cannot be read is one problem, not two.
+  t.deepEqual(of('addresses: ["h"]'), [
+    'settings.yml:8:31 targets[0].addresses[0]: "h": expected host:port, [v6]:port or unix:/path',
+  ]);
+});
+
+test("weight, priority and balance of a target have their bounds", (t) => {
+  const of = (text: string) =>
+    linesOf(t, "private", `${privateYaml}targets:\n  - { names: [a], address: "h:1", ${text} }\n`);
+  t.deepEqual(of("weight: 1000, priority: 1000, balance: source-ip"), []);
+  t.deepEqual(of("weight: 0, priority: -1, balance: fastest"), [
+    "settings.yml:8:43 targets[0].weight: expected an integer in 1-1000, found the number 0",
+    "settings.yml:8:56 targets[0].priority: expected an integer in 0-1000, found the number -1",
+    'settings.yml:8:69 targets[0].balance: expected one of least-connections, round-robin, random-two, source-ip, found "fastest"',
+  ]);
 });
 
 test("the settings of the demo are in order", (t) => {
