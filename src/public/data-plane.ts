@@ -1,5 +1,4 @@
 import type { Address } from "../base/address.js";
-import { addressSet } from "../base/address-set.js";
 import type { Counters } from "../base/counters.js";
 import { monotonic, msLeft } from "../base/deadline.js";
 import { ProxyError, stackOf } from "../base/errors.js";
@@ -10,11 +9,12 @@ import { encodeOffer } from "../rendezvous/offer-wire.js";
 import type { Preface } from "../rendezvous/preface.js";
 import type { Endpoint, EndpointAddress, Splice } from "../transport/endpoint.js";
 import type { Exchange } from "../transport/epoll/boot.js";
-import type { Listener, Transport } from "../transport/transport.js";
+import type { Transport } from "../transport/transport.js";
 import type { Turn } from "./attempt.js";
 import { leastConnections } from "./balance.js";
 import { serveClient } from "./connection.js";
 import { receiveDialBack, receivePassedDialBack } from "./dial-back.js";
+import { startListeners } from "./listeners.js";
 import { addressText, createLiveConnections, type LiveConnection, type LiveConnections } from "./live-connections.js";
 import type { Loads } from "./loads.js";
 import type { BegunConnection, FromPublicDataPlane, PublicDataPlaneConfig, ToPublicDataPlane } from "./messages.js";
@@ -24,7 +24,7 @@ import { createParking, type ParkedClient } from "./parking.js";
 import { createPassing } from "./passing.js";
 import { createPool, type Pool, shareOf } from "./pool.js";
 import type { PooledDialBack } from "./pooled-dial-back.js";
-import type { PreambleRules } from "./preamble.js";
+import { type PreambleRules, preambleRules } from "./preamble.js";
 import { type Claim, createTokens } from "./tokens.js";
 import type { VerdictDeadline } from "./verdict-deadline.js";
 
@@ -241,37 +241,16 @@ export async function startPublicDataPlane(options: PublicDataPlaneOptions): Pro
     pool.sessionGone(session);
   }
 
-  function acceptDialBack(dialBack: Endpoint): void {
-    void receiveDialBack(dialBack, plane);
-  }
-
-  const clientListeners: Listener[] = [];
-  const rendezvousListeners: Listener[] = [];
-  const closeAll = (listeners: readonly Listener[]) => Promise.all(listeners.map((listener) => listener.close()));
-
-  async function listen(
-    addresses: readonly Address[],
-    name: string,
-    accept: (endpoint: Endpoint) => void,
-    into: Listener[],
-  ) {
-    for (const address of addresses) {
-      const starved = (state: "paused" | "resumed", detail: string) =>
-        port.post({ type: "starved", listener: name, state, detail });
-      into.push(await transport.listen({ address, accept, starved }));
-    }
-  }
-  try {
-    await listen(options.rendezvousListen, "rendezvous.listen", acceptDialBack, rendezvousListeners);
-    await listen(options.clientListen, "tls.listen", acceptClient, clientListeners);
-  } catch (error) {
-    await closeAll([...clientListeners, ...rendezvousListeners]);
-    throw error;
-  }
+  const listeners = await startListeners({
+    transport,
+    clients: { listen: options.clientListen, accept: acceptClient },
+    rendezvous: { listen: options.rendezvousListen, accept: (dialBack) => void receiveDialBack(dialBack, plane) },
+    starved: (listener, state, detail) => port.post({ type: "starved", listener, state, detail }),
+  });
 
   async function close(): Promise<void> {
     closing = true;
-    const closed = closeAll([...clientListeners, ...rendezvousListeners]);
+    const closed = listeners.close();
     connections.cutAll();
     pool.close();
     tokens.close();
@@ -335,7 +314,7 @@ export async function startPublicDataPlane(options: PublicDataPlaneOptions): Pro
         return;
       }
       case "drain":
-        void closeAll(clientListeners);
+        void listeners.closeClients();
         connections.whenEmpty(() => port.post({ type: "drained" }));
         return;
       case "close":
@@ -344,13 +323,6 @@ export async function startPublicDataPlane(options: PublicDataPlaneOptions): Pro
     }
   });
 
-  return {
-    clientAddresses: clientListeners.map((listener) => listener.address),
-    rendezvousAddresses: rendezvousListeners.map((listener) => listener.address),
-  };
-}
-
-function preambleRules({ acceptProxyProtocol, postgres }: PublicDataPlaneConfig): PreambleRules {
-  const balancers = acceptProxyProtocol.length === 0 ? undefined : addressSet(acceptProxyProtocol);
-  return { sendsProxyHeader: (ip) => balancers?.has(ip) === true, postgres };
+  const { clientAddresses, rendezvousAddresses } = listeners;
+  return { clientAddresses, rendezvousAddresses };
 }

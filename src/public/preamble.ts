@@ -1,8 +1,10 @@
+import { addressSet } from "../base/address-set.js";
 import type { Deadline } from "../base/deadline.js";
 import { ProxyError } from "../base/errors.js";
 import { decodeProxyHeader } from "../rendezvous/proxy-protocol.js";
 import type { Endpoint } from "../transport/endpoint.js";
 import type { LiveConnection } from "./live-connections.js";
+import type { PublicDataPlaneConfig } from "./messages.js";
 
 /** What may stand before a ClientHello, as the settings allow it. */
 export interface PreambleRules {
@@ -10,6 +12,11 @@ export interface PreambleRules {
   sendsProxyHeader(ip: string): boolean;
   /** Whether PostgreSQL clients, which ask for TLS before they speak it, are served. */
   readonly postgres: boolean;
+}
+
+export function preambleRules({ acceptProxyProtocol, postgres }: PublicDataPlaneConfig): PreambleRules {
+  const balancers = acceptProxyProtocol.length === 0 ? undefined : addressSet(acceptProxyProtocol);
+  return { sendsProxyHeader: (ip) => balancers?.has(ip) === true, postgres };
 }
 
 /**
