@@ -200,6 +200,21 @@ export const reasons = {
     means: "limits.connections connections are open already",
     remedy: "Raise `limits.connections`, and the process's limit of descriptors with it: each connection takes two.",
   },
+  client_address_full: {
+    scope: "client",
+    alert: internalError,
+    level: "info",
+    means: "the client's address has limits.perClientAddress connections open already",
+    remedy:
+      "Nothing where one client opens too many; raise `limits.perClientAddress` where many share an address (behind address translation, say). Where all clients seem to have the address of a load balancer, see `tls.acceptProxyProtocol`.",
+  },
+  name_full: {
+    scope: "client",
+    alert: internalError,
+    level: "warn",
+    means: "limits.perName connections for this server name are open already",
+    remedy: "Find out whether its clients leave connections open, then raise `limits.perName`.",
+  },
   client_refused: {
     scope: "client",
     alert: accessDenied,

@@ -19,6 +19,7 @@ export async function serveClient(client: Endpoint, plane: ClientPlane, begun?: 
   try {
     const { hello, bytes } = await readHello(connection, plane);
     connection.serverName = hello.serverName;
+    connection.countName(plane.config.maxPerName);
     const met = await rendezvous(connection, hello, bytes, plane);
     if (met.status === "passed") return;
     connection.splice(plane.splice(client, met.dialBack), met.announcer, bytes.length);
@@ -34,7 +35,7 @@ interface HelloRead {
   readonly bytes: Uint8Array;
 }
 
-/** Throws `hello_timeout`, `client_left`, what the preamble throws, or why the reader rejects. RFC 8446 §4.1.2. */
+/** Throws `hello_timeout`, `client_left`, `client_address_full`, what the preamble throws, or why the reader rejects. RFC 8446 §4.1.2. */
 async function readHello(connection: LiveConnection, plane: ClientPlane): Promise<HelloRead> {
   const { helloTimeoutMs, maxHelloBytes } = plane.config;
   const { client } = connection;
@@ -43,6 +44,7 @@ async function readHello(connection: LiveConnection, plane: ClientPlane): Promis
   const leaveHalfOpen = plane.halfOpenHellos.enter(() => connection.refuse("hello_crowded_out"));
   try {
     if (!connection.passed) await readPreamble(connection, deadline, plane.preamble);
+    connection.countAddress(plane.config.maxPerClientAddress);
     for (;;) {
       const chunk = await client.read(deadline);
       if (chunk === undefined) throw new ProxyError("client_left");

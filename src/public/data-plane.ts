@@ -12,6 +12,7 @@ import type { Exchange } from "../transport/epoll/boot.js";
 import type { Transport } from "../transport/transport.js";
 import type { Turn } from "./attempt.js";
 import { leastConnections } from "./balance.js";
+import type { ClientTallies } from "./client-tallies.js";
 import { serveClient } from "./connection.js";
 import { receiveDialBack, receivePassedDialBack } from "./dial-back.js";
 import { startListeners } from "./listeners.js";
@@ -77,6 +78,7 @@ export interface PublicDataPlaneOptions {
   /** The first byte of this plane's tokens. */
   readonly worker: number;
   readonly loads: Loads;
+  readonly tallies: ClientTallies;
   /** Where there are several workers: the others. */
   readonly exchange?: Exchange | undefined;
   /** It takes the place of a worker that ended a moment ago. */
@@ -118,6 +120,7 @@ export async function startPublicDataPlane(options: PublicDataPlaneOptions): Pro
   let closing = false;
   const connections = createLiveConnections({
     loads,
+    tallies: options.tallies,
     counters,
     now: monotonic,
     reports: () => config.reportConnections,

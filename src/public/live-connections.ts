@@ -4,6 +4,7 @@ import { ProxyError } from "../base/errors.js";
 import type { ReasonCode } from "../base/reasons.js";
 import { createRoster, type Roster, type RosterMember } from "../base/roster.js";
 import type { Endpoint, EndpointAddress, Splice, SpliceResult } from "../transport/endpoint.js";
+import type { ClientTallies } from "./client-tallies.js";
 import type { Loads } from "./loads.js";
 import type { BegunConnection, ConnectionRecord } from "./messages.js";
 import type { Announcer } from "./names.js";
@@ -24,6 +25,12 @@ export interface LiveConnection {
   /** It is another worker's now, and its end is told there. */
   passOn(): void;
   serverName: string | undefined;
+  /**
+   * Counts it under its client's address, or under its server name, until it has ended; not at all without a `max`. Throws
+   * `client_address_full` or `name_full`. At most once each.
+   */
+  countAddress(max: number | undefined): void;
+  countName(max: number | undefined): void;
   /** The client has left, or the connection was refused or cut: nothing more is to be done for it. */
   readonly gone: boolean;
   /** What to call when that happens, or at once where it has happened; replaces what was set before. */
@@ -54,6 +61,7 @@ interface Shared {
   readonly reports: () => boolean;
   readonly live: Roster<Connection>;
   readonly loads: Pick<Loads, "setLive" | "countSpliced"> | undefined;
+  readonly tallies?: ClientTallies;
   countSession(session: string, by: 1 | -1): void;
   emptied: (() => void) | undefined;
 }
@@ -65,6 +73,7 @@ export function createLiveConnections(options: {
   /** Whether anybody wants to be told of ends; yes, where it is not said. */
   reports?: () => boolean;
   loads?: Pick<Loads, "setLive" | "countSpliced">;
+  tallies?: ClientTallies;
 }): LiveConnections {
   const { loads } = options;
   const perSession = new Map<string, number>();
@@ -126,6 +135,8 @@ class Connection implements LiveConnection, RosterMember {
   #splice: Splice | undefined;
   #announcer: Announcer | undefined;
   #helloBytes = 0;
+  #addressPlace: number | undefined;
+  #namePlace: number | undefined;
   /** Its end has not been told yet. */
   #open = true;
   #gone = false;
@@ -169,6 +180,22 @@ class Connection implements LiveConnection, RosterMember {
   cameFrom(source: EndpointAddress, destination: EndpointAddress): void {
     this.#source = source;
     this.#destination = destination;
+  }
+
+  countAddress(max: number | undefined): void {
+    // Who has ended meanwhile would never leave.
+    if (max === undefined || !this.#open) return;
+    this.#addressPlace = this.#shared.tallies?.enterAddress(this.#source, this.#most(max));
+  }
+
+  countName(max: number | undefined): void {
+    if (max === undefined || !this.#open) return;
+    this.#namePlace = this.#shared.tallies?.enterName(this.serverName, this.#most(max));
+  }
+
+  /** Who was passed on was let in before. */
+  #most(max: number): number {
+    return this.passed ? Number.POSITIVE_INFINITY : max;
   }
 
   whenGone(abandon: () => void): void {
@@ -242,8 +269,10 @@ class Connection implements LiveConnection, RosterMember {
 
   /** What is over holds nothing: whoever still knows of it must not keep the rest. */
   #forget(): void {
-    const { live, loads, emptied } = this.#shared;
+    const { live, loads, tallies, emptied } = this.#shared;
     this.#open = false;
+    if (this.#addressPlace !== undefined) tallies?.leaveAddress(this.#addressPlace);
+    if (this.#namePlace !== undefined) tallies?.leaveName(this.#namePlace);
     this.#splice = undefined;
     this.#announcer = undefined;
     this.#client = undefined;

@@ -48,6 +48,8 @@ export interface PublicDataPlaneConfig {
   readonly maxPooledPerPrivateProxy: number;
   /** How long a client waits for a dial-back to be parked before it is offered; 0: not at all. */
   readonly pooledWaitMs: number;
+  readonly maxPerClientAddress: number | undefined;
+  readonly maxPerName: number | undefined;
   /** Every pattern of every grant: a name under none of them is refused without waiting for anybody. */
   readonly grantedPatterns: readonly string[];
   readonly reportConnections: boolean;

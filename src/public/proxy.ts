@@ -182,6 +182,8 @@ function dataPlaneConfig(settings: PublicSettings): Omit<PublicDataPlaneConfig, 
     maxHalfOpenHellos: limits.halfOpenHellos,
     maxPooledPerPrivateProxy: limits.pooledPerPrivateProxy,
     pooledWaitMs: rendezvous.pooledWaitMs,
+    maxPerClientAddress: limits.perClientAddress,
+    maxPerName: limits.perName,
     reportConnections: log.connections,
   };
 }

@@ -9,6 +9,7 @@ import { type WorkerStatus, workerCount } from "../transport/epoll/crew.js";
 import { startCrewPort } from "../transport/epoll/crew-port.js";
 import { bindForWorkers } from "../transport/epoll/worker-listeners.js";
 import { createNodeTransport } from "../transport/node/transport.js";
+import { clearClientTables, createClientTables, createClientTallies } from "./client-tallies.js";
 import { startPublicDataPlane } from "./data-plane.js";
 import { clearLoads, createLoadBoard, createLoads, readBegun, readLive, readPooled } from "./loads.js";
 import type { FromPublicDataPlane, PublicDataPlaneConfig, ToPublicDataPlane } from "./messages.js";
@@ -70,6 +71,7 @@ async function startOnThisThread({ settings, config, cloneMessages }: DataPlanes
     rendezvousListen: settings.rendezvous.listen,
     worker: 0,
     loads: createLoads(board, 0),
+    tallies: createClientTallies(createClientTables(1, settings.limits.connections), 0),
   });
   return {
     port,
@@ -85,6 +87,7 @@ async function startOnThisThread({ settings, config, cloneMessages }: DataPlanes
 async function startWorkers(options: DataPlanesOptions, workers: number): Promise<Started> {
   const { settings, log } = options;
   const board = createLoadBoard(workers);
+  const clientTables = createClientTables(workers, settings.limits.connections);
   const counters = Array.from({ length: workers }, () => createCounters().buffer);
   /** Begun connections that were passed to a worker which was gone by then. */
   const lost = createCounters();
@@ -101,7 +104,7 @@ async function startWorkers(options: DataPlanesOptions, workers: number): Promis
     maxPipes: settings.transport.maxPipes,
     listeners: listeners.byWorker,
     log,
-    role: (worker): PublicWorkerRole => ({ config: options.config, counters: counters[worker]!, board }),
+    role: (worker): PublicWorkerRole => ({ config: options.config, counters: counters[worker]!, board, clientTables }),
     replay: replay.messages,
     deliver(message, lines) {
       replay.note(message);
@@ -124,6 +127,7 @@ async function startWorkers(options: DataPlanesOptions, workers: number): Promis
       addClosed(counters[worker]!, readLive(board)[worker]! + underWay);
       sent[worker] = 0;
       clearLoads(board, worker);
+      clearClientTables(clientTables, worker);
     },
   });
   return {

@@ -1,6 +1,7 @@
 import { createCounters } from "../base/counters.js";
 import { stackOf } from "../base/errors.js";
 import { bootWorker } from "../transport/epoll/boot.js";
+import { type ClientTables, createClientTallies } from "./client-tallies.js";
 import { startPublicDataPlane } from "./data-plane.js";
 import { createLoads } from "./loads.js";
 import type { FromPublicDataPlane, PublicDataPlaneConfig, ToPublicDataPlane } from "./messages.js";
@@ -10,6 +11,7 @@ export interface PublicWorkerRole {
   readonly config: PublicDataPlaneConfig;
   readonly counters: SharedArrayBuffer;
   readonly board: SharedArrayBuffer;
+  readonly clientTables: ClientTables;
 }
 
 // The entry of a worker's thread: one data plane of a public proxy.
@@ -22,6 +24,7 @@ await bootWorker<PublicWorkerRole, ToPublicDataPlane, FromPublicDataPlane>(
       replaces,
       counters: createCounters(role.counters),
       loads: createLoads(role.board, worker),
+      tallies: createClientTallies(role.clientTables, worker),
       config: role.config,
       clientListen: listening("clients"),
       rendezvousListen: listening("rendezvous"),

@@ -101,6 +101,18 @@ export const publicSchema = {
       10_000,
       "How many client connections may be open at once. Each takes two descriptors, so 10000 stay well below the hard limit of 524288 that systemd gives, in some 150 MB with the portable engine.",
     ),
+    perClientAddress: optional(
+      integer(1, mostConnections),
+      "How many of them one client address may have; an IPv6 address counts with its whole /64. Those beyond it are refused (`client_address_full`). No limit by default, because a whole office, or a mobile network, may share one address.",
+    ),
+    perName: optional(
+      integer(1, mostConnections),
+      "How many of them may be for one server name, as clients send it; all clients without a name count as one. Those beyond it are refused (`name_full`). No limit by default, because how much a server bears is best said where it stands.",
+    ),
+    perPrivateProxy: optional(
+      integer(1, mostConnections),
+      "How many of them one private proxy process may have, those that are offered to it included; clients go to another one that serves the name, or are refused (`private_proxies_full`). No limit by default, because a private proxy bears what a public one does.",
+    ),
     parked: setting(
       integer(1, mostConnections),
       10_000,

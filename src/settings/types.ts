@@ -29,6 +29,10 @@ export interface PublicSettings {
   readonly grants: readonly Grant[];
   readonly limits: {
     readonly connections: number;
+    readonly perClientAddress?: number;
+    readonly perName?: number;
+    /** Connections and unanswered offers of one session. */
+    readonly perPrivateProxy?: number;
     readonly parked: number;
     readonly pooledPerPrivateProxy: number;
     readonly halfOpenHellos: number;

@@ -149,12 +149,12 @@ test("a target whose weight or priority alone has changed is announced anew unde
   const { control } = controlPlane(t, [server], [target(["a.test"], 1, { weight: 3, priority: 1 })]);
   const stream = await welcomed(server);
   t.like(await stream.next(), { type: "announce", announcementId: 1, weight: 3, priority: 1 });
-  control.reconfigure([target(["a.test"], 1, { weight: 5, priority: 1 })], config);
+  control.reconfigure({ targets: [target(["a.test"], 1, { weight: 5, priority: 1 })], pool }, config);
   t.like(await stream.next(), { type: "announce", announcementId: 1, weight: 5, priority: 1 });
-  control.reconfigure([target(["a.test"], 1, { weight: 5 })], config);
+  control.reconfigure({ targets: [target(["a.test"], 1, { weight: 5 })], pool }, config);
   t.like(await stream.next(), { type: "announce", announcementId: 1, weight: 5, priority: 0 });
   // The same again says nothing: what comes next is about another target.
-  control.reconfigure([target(["a.test"], 1, { weight: 5 }), target(["b.test"], 2)], config);
+  control.reconfigure({ targets: [target(["a.test"], 1, { weight: 5 }), target(["b.test"], 2)], pool }, config);
   t.like(await stream.next(), { type: "announce", announcementId: 2 });
 });
 

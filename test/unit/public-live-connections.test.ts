@@ -1,6 +1,8 @@
 import test from "ava";
 import fc from "fast-check";
 import { createCounters, readCounters } from "../../src/base/counters.js";
+import { ProxyError } from "../../src/base/errors.js";
+import { createClientTables, createClientTallies } from "../../src/public/client-tallies.js";
 import { createLiveConnections } from "../../src/public/live-connections.js";
 import type { ConnectionRecord } from "../../src/public/messages.js";
 import { alertRecord } from "../../src/tls-sni/index.js";
@@ -11,9 +13,11 @@ function liveConnections() {
   const counters = createCounters();
   const records: ConnectionRecord[] = [];
   const now = handClock();
-  const connections = createLiveConnections({ counters, now, ended: (record) => records.push(record) });
+  // One bucket each: sixteen cells.
+  const tallies = createClientTallies(createClientTables(1, 1), 0);
+  const connections = createLiveConnections({ counters, now, tallies, ended: (record) => records.push(record) });
   const totals = () => readCounters([counters.buffer]);
-  return { connections, records, totals, now };
+  return { connections, records, totals, now, tallies };
 }
 
 /** Lets promises that have settled be noticed. */
@@ -159,4 +163,96 @@ test("in any order of events what was opened is closed or live, and every end is
     }),
     { numRuns: 150 },
   );
+});
+
+const anyCounting = fc.record({
+  what: fc.constantFrom("open", "count", "count", "leave", "refuse", "splice", "end", "cutSession", "reload"),
+  which: fc.nat({ max: 7 }),
+});
+
+test("limits that come and go count a connection until its end, whatever its end, and nothing twice", async (t) => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(anyCounting, { maxLength: 60 }), async (events) => {
+      const { connections, totals, tallies } = liveConnections();
+      const opened: {
+        client: ReturnType<typeof fakeEndpoint>;
+        splice: ReturnType<typeof fakeSplice>;
+        state: string;
+      }[] = [];
+      const live: ReturnType<typeof connections.open>[] = [];
+      let max: number | undefined = 2;
+      for (const { what, which } of events) {
+        const at = which % Math.max(1, opened.length);
+        const one = opened[at];
+        const connection = live[at];
+        if (what === "open") {
+          const client = fakeEndpoint();
+          opened.push({ client, splice: fakeSplice(), state: "new" });
+          live.push(connections.open(client));
+        } else if (what === "reload") max = which === 0 ? undefined : (which % 3) + 1;
+        else if (what === "cutSession") connections.cutSession("s");
+        else if (one === undefined || connection === undefined) continue;
+        else if (what === "leave") one.client.leave("reset");
+        else if (what === "refuse" && one.state !== "joined") connection.refuse("all_declined");
+        else if (what === "end") one.splice.end({});
+        else if (what === "splice" && one.state === "counted") {
+          one.state = "joined";
+          connection.splice(one.splice, announcer("s"), 1);
+        } else if (what === "count" && one.state === "new") {
+          one.state = "counted";
+          connection.serverName = which % 2 === 0 ? "a.test" : undefined;
+          try {
+            connection.countAddress(max);
+            connection.countName(max);
+          } catch (error) {
+            connection.refuse((error as ProxyError).code);
+          }
+        }
+        await settle();
+      }
+      connections.cutAll();
+      await settle();
+      t.is(totals().closed, opened.length);
+      const names = Array.from({ length: 16 }, (_, i) => tallies.enterName(i === 0 ? "a.test" : `${i}.test`, 1));
+      const addresses = Array.from({ length: 16 }, (_, i) =>
+        tallies.enterAddress({ family: "ipv4", address: `192.0.2.${i}`, port: 1 }, 1),
+      );
+      // Every cell was free: what finds none is given a place behind them all.
+      for (const places of [names, addresses]) t.is(Math.max(...(places as number[])) < 64, true);
+    }),
+    { numRuns: 150 },
+  );
+});
+
+test("one connection more than a limit allows is refused with its reason, and takes nobody's place with it", (t) => {
+  const { connections, totals } = liveConnections();
+  const open = () => {
+    const client = fakeEndpoint();
+    const connection = connections.open(client);
+    connection.serverName = "a.test";
+    return { client, connection };
+  };
+  const first = open();
+  first.connection.countAddress(1);
+  first.connection.countName(1);
+  const second = open();
+  t.throws(() => second.connection.countAddress(1), { instanceOf: ProxyError, code: "client_address_full" });
+  t.throws(() => second.connection.countName(1), { instanceOf: ProxyError, code: "name_full" });
+  second.connection.refuse("name_full");
+  t.deepEqual(second.client.last, alertRecord("internal"));
+  t.deepEqual(totals().refused, { name_full: 1 });
+  t.throws(() => open().connection.countName(1), { instanceOf: ProxyError, code: "name_full" });
+  first.connection.refuse("stopping");
+  t.notThrows(() => open().connection.countName(1));
+});
+
+test("a connection that has ended before it is counted is not counted any more", (t) => {
+  const { connections } = liveConnections();
+  const early = connections.open(fakeEndpoint());
+  early.refuse("hello_crowded_out");
+  early.countAddress(1);
+  early.countName(1);
+  const next = connections.open(fakeEndpoint());
+  t.notThrows(() => next.countAddress(1));
+  t.notThrows(() => next.countName(1));
 });

@@ -99,7 +99,7 @@ const cases: Case[] = [
     lines: [
       'settings.yml:9:6 log: expected a map with level, format, file, connections, found "info"',
       "settings.yml:10:18 admin.listen: expected host:port or [v6]:port, or a list of them, found a map",
-      "settings.yml:11:9 limits: expected a map with connections, parked, pooledPerPrivateProxy, halfOpenHellos, found a list",
+      "settings.yml:11:9 limits: expected a map with connections, perClientAddress, perName, perPrivateProxy, parked, pooledPerPrivateProxy, halfOpenHellos, found a list",
     ],
   },
   {

@@ -25,7 +25,7 @@ const roles = [
       rendezvous: { listen: "127.0.0.1:2", advertise: [":2"], attemptTimeoutMs: 5, deadlineMs: 6, startupHoldMs: 0 },
       mesh: { listen: "127.0.0.1:3", ...mesh },
       grants: [{ identity: "a", names: ["*.b", "c"], shared: true }],
-      limits: { connections: 5, parked: 5, halfOpenHellos: 5 },
+      limits: { connections: 5, perClientAddress: 5, perName: 5, perPrivateProxy: 5, parked: 5, halfOpenHellos: 5 },
       admin: { listen: "127.0.0.1:4", socket: "s", token: "t" },
       ...shared,
     },
