@@ -24,8 +24,8 @@ const panels: readonly Panel[] = [
 ];
 
 const width = 760;
-const nameWidth = 130;
-const barWidth = 440;
+const nameWidth = 142;
+const barWidth = 428;
 const rowHeight = 20;
 const panelGap = 22;
 

@@ -28,7 +28,9 @@ import { formatCase } from "./table.js";
 
 async function main(options: Options, scratch: string): Promise<void> {
   const all = contestants(options.engines).filter(
-    ({ name }) => options.against.length === 0 || options.against.some((start) => name.startsWith(start)),
+    ({ name, cases }) =>
+      (options.against.length === 0 || options.against.some((start) => name.startsWith(start))) &&
+      (cases === undefined || cases.some((letter) => options.only.includes(letter))),
   );
   const bench: Bench = {
     options,
@@ -51,7 +53,8 @@ async function main(options: Options, scratch: string): Promise<void> {
   for (const one of cases) {
     if (!options.only.includes(one.letter)) continue;
     console.error(`case ${one.letter} ...`);
-    const result = await one.run(bench);
+    const taking = bench.contestants.filter((each) => each.cases?.includes(one.letter) ?? true);
+    const result = await one.run({ ...bench, contestants: taking });
     results.push(result);
     console.log(`\n${formatCase(result)}`);
   }

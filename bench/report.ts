@@ -74,7 +74,8 @@ export function commandOf({ only, rounds, quick, engines, against }: Options): s
 
 export function listContestants(contestants: readonly Contestant[]): Report["contestants"] {
   return contestants.map((contestant) => {
-    const { name, settings } = contestant;
+    const { name, cases } = contestant;
+    const settings = cases === undefined ? contestant.settings : `in case ${cases.join(", ")}: ${contestant.settings}`;
     return { name, settings, missing: contestant.missing() ?? null };
   });
 }

@@ -5,7 +5,7 @@ import { frp } from "./frp.js";
 import { haproxy } from "./haproxy.js";
 import { nginx } from "./nginx.js";
 import { ours } from "./ours.js";
-import { plainHop } from "./plain-hop.js";
+import { plainHop, twoPlainHops } from "./plain-hop.js";
 import { rathole } from "./rathole.js";
 import { ssh } from "./ssh.js";
 
@@ -15,6 +15,8 @@ export function contestants(engines: readonly string[]): Contestant[] {
     direct,
     ...engines.map((engine) => ours({ engine })),
     plainHop,
+    twoPlainHops({ ahead: 0 }),
+    twoPlainHops({ ahead: 32 }),
     haproxy("packaged"),
     haproxy("splicing"),
     nginx,

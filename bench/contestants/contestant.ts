@@ -36,6 +36,8 @@ export interface Contestant {
   readonly name: string;
   /** How it differs from the default settings, in a few words. */
   readonly settings: string;
+  /** Letters of the cases that it takes part in; all, where it is not said. */
+  readonly cases?: readonly string[];
   /** What is not here, or undefined. */
   missing(): string | undefined;
   /** Resolves when its programs run, which need not be ready. */
