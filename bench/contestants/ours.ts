@@ -13,6 +13,15 @@ export interface OursOptions {
   readonly nodeFlags?: (role: "public" | "private") => readonly string[];
   /** Grants beside that of the private proxy. */
   readonly grants?: readonly object[];
+  /** Pooled dial-backs, in these cases. */
+  readonly pooled?: { readonly pool: PoolSettings; readonly cases: readonly string[] };
+}
+
+/** As in the settings of a private proxy. */
+export interface PoolSettings {
+  readonly minIdle: number;
+  readonly maxIdle: number;
+  readonly max: number;
 }
 
 export interface OursPorts {
@@ -21,15 +30,18 @@ export interface OursPorts {
 
 /** Our pair, as `proxy run` starts it. `told` gets the ports that only the bench wants to know. */
 export function ours(options: OursOptions, told: (ports: OursPorts) => void = () => {}): Contestant {
+  const { engine, pooled } = options;
+  const base = `transport.engine ${engine}, one worker, log.level warn, log.connections false`;
   return {
-    name: `ours (${options.engine})`,
-    settings: `transport.engine ${options.engine}, one worker, log.level warn, log.connections false`,
+    name: pooled === undefined ? `ours (${engine})` : `ours pooled (${engine})`,
+    settings: pooled === undefined ? base : `${base}, ${poolText(pooled.pool)}`,
+    ...(pooled && { cases: pooled.cases }),
     missing: () => undefined,
     async start(place) {
       const [client, rendezvous, mesh] = [await freePort(), await freePort(), await freePort()];
       told({ mesh });
       const common = {
-        transport: { engine: options.engine, workers: 1 },
+        transport: { engine, workers: 1 },
         log: { level: "warn", format: "json", connections: false },
         shutdown: { graceMs: 0 },
       };
@@ -47,6 +59,7 @@ export function ours(options: OursOptions, told: (ports: OursPorts) => void = ()
         name: "private-proxy-1",
         mesh: { publics: [`127.0.0.1:${await place.leg(mesh)}`], ...files(place, "private-proxy-1") },
         targets: [{ names: [serverName], address: `127.0.0.1:${place.target}` }],
+        ...(pooled && { pool: pooled.pool }),
       };
       const start = (role: "public" | "private", settings: object) => {
         const path = join(place.directory, `${role}.json`);
@@ -67,6 +80,10 @@ export function ours(options: OursOptions, told: (ports: OursPorts) => void = ()
       };
     },
   };
+}
+
+function poolText({ minIdle, maxIdle, max }: PoolSettings): string {
+  return `pool.minIdle ${minIdle}, maxIdle ${maxIdle}, max ${max}`;
 }
 
 function files({ certificates }: Place, name: string) {
