@@ -185,6 +185,14 @@ export const reasons = {
     remedy:
       "Look for the same `connection` in the private proxies' logs: the reason stands there, most often `target_unreachable`.",
   },
+  targets_full: {
+    scope: "client",
+    alert: internalError,
+    level: "warn",
+    means: "every target that serves the name is at its limit of connections (targets[].maxConnections)",
+    remedy:
+      "Look for the same `connection` in the private proxies' logs: `target_queue_full` or `target_queue_timeout` says how long the client was let wait.",
+  },
   parking_full: {
     scope: "client",
     alert: internalError,
@@ -361,7 +369,22 @@ export const reasons = {
     scope: "offer",
     level: "warn",
     means: "the target is at its connection limit",
-    remedy: "Nothing: in this version targets have no limit, and nobody gives this reason.",
+    remedy:
+      "Look into the private proxy's log, where it is `target_queue_full` or `target_queue_timeout`; this one travels between the proxies.",
+  },
+  target_queue_full: {
+    scope: "offer",
+    level: "warn",
+    means: "the target has targets[].maxConnections connections, and targets[].queue.max clients wait for it already",
+    remedy:
+      "Raise `targets[].maxConnections` where the internal server can take more; otherwise have a second one serve the name, or let more clients wait (`targets[].queue.max`).",
+  },
+  target_queue_timeout: {
+    scope: "offer",
+    level: "warn",
+    means: "the target had no place for the client within targets[].queue.timeoutMs",
+    remedy:
+      "Raise `targets[].maxConnections` where the internal server can take more; otherwise have a second one serve the name, or let clients wait longer (`targets[].queue.timeoutMs`, and `rendezvous.deadlineMs` on the public proxy).",
   },
   name_not_served: {
     scope: "offer",

@@ -65,7 +65,7 @@ type Rendezvous =
 
 /**
  * Offers the client to one private proxy after another until one takes it. Throws a `server_name_...` code,
- * `all_declined`, `nobody_answered`, `parking_full` or `client_left`.
+ * `all_declined`, `targets_full`, `nobody_answered`, `parking_full` or `client_left`.
  */
 async function rendezvous(
   connection: LiveConnection,
@@ -78,12 +78,14 @@ async function rendezvous(
   const tried = new Map<string, string>();
   let silent = false;
   let usePool = true;
+  let full = true;
   const leaveWaiting = plane.enterWaiting();
   try {
     for (;;) {
       const announcer = await nextAnnouncer(connection, hello, tried, deadline, plane);
       if (announcer === undefined) {
-        throw new ProxyError(silent ? "nobody_answered" : "all_declined", [...tried.values()].join(", "));
+        const declined = full && tried.size > 0 ? "targets_full" : "all_declined";
+        throw new ProxyError(silent ? "nobody_answered" : declined, [...tried.values()].join(", "));
       }
       if (usePool && plane.passOn(connection, bytes, announcer)) return { status: "passed" };
       const attempt = await takeTurn({ connection, hello, bytes, announcer, usePool, overall: deadline }, plane);
@@ -96,6 +98,7 @@ async function rendezvous(
       usePool &&= attempt.status !== "stale";
       if (attempt.status === "stale") continue;
       silent ||= attempt.status !== "declined";
+      full &&= attempt.why === "target_full";
       tried.set(announcer.session.session, `${announcer.session.name}: ${attempt.why}`);
     }
   } finally {
