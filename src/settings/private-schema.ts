@@ -8,7 +8,7 @@ import {
   tcpPeerAddress,
 } from "./network-kinds.js";
 import { socketPath } from "./path-kinds.js";
-import { mapList, optional, required, type Schema, setting } from "./schema.js";
+import { mapList, nestedMap, optional, required, type Schema, setting } from "./schema.js";
 import { both, keepalive, meshCertificates, name } from "./shared-schema.js";
 import { checkTargets } from "./target-checks.js";
 
@@ -90,6 +90,25 @@ export const privateSchema = {
         milliseconds(1),
         3000,
         "How long connecting to the internal server may take. It is near, and the public proxy turns to another private proxy after as long (`rendezvous.attemptTimeoutMs`).",
+      ),
+      maxConnections: optional(
+        integer(1, 1_000_000),
+        "How many connections the internal server is given at once, over all its addresses; clients beyond it queue. Without it there is no cap, for most servers refuse by themselves what they cannot take.",
+      ),
+      queue: nestedMap(
+        {
+          max: setting(
+            integer(0, 65_535),
+            1024,
+            "How many clients may wait for a place at a target with `maxConnections`; one more is declined at once, and 0 has nobody wait. 1024 is more than a server with few connections gets through before they give up, and each costs one socket here and two on the public proxy.",
+          ),
+          timeoutMs: setting(
+            milliseconds(1),
+            5000,
+            "How long a client may wait there before it is declined. 5 s, and connecting within `connectTimeoutMs`, are over before the public proxy gives the client up (`rendezvous.deadlineMs`, 10 s).",
+          ),
+        },
+        "The queue before a target with `maxConnections`, first in, first out.",
       ),
     },
     "Which names this proxy serves, and where their internal servers are.",

@@ -97,6 +97,8 @@ export interface TargetSettings {
   readonly proxyProtocol: "none" | "v1" | "v2";
   readonly startTls: "none" | "postgres";
   readonly connectTimeoutMs: number;
+  readonly maxConnections?: number;
+  readonly queue: { readonly max: number; readonly timeoutMs: number };
 }
 
 /** Dial-backs that are parked in advance. */

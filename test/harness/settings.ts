@@ -75,6 +75,7 @@ export function privateSettings(
       proxyProtocol: "none",
       startTls: "none",
       connectTimeoutMs: 3000,
+      queue: { max: 1024, timeoutMs: 5000 },
       ...target,
     })),
     // Tests count sockets: those of the pool switch it on.

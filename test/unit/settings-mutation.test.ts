@@ -41,7 +41,17 @@ const roles = [
         reconnect: { minMs: 1, maxMs: 2 },
         ...mesh,
       },
-      targets: [{ names: ["a"], alpn: ["h2"], address: "h:1", proxyProtocol: "v1", connectTimeoutMs: 5 }],
+      targets: [
+        {
+          names: ["a"],
+          alpn: ["h2"],
+          address: "h:1",
+          proxyProtocol: "v1",
+          connectTimeoutMs: 5,
+          maxConnections: 2,
+          queue: { max: 3, timeoutMs: 4 },
+        },
+      ],
       admin: { socket: "s" },
       ...shared,
     },

@@ -78,6 +78,7 @@ test("a private proxy's settings likewise, its targets too", (t) => {
         proxyProtocol: "none",
         startTls: "none",
         connectTimeoutMs: 3000,
+        queue: { max: 1024, timeoutMs: 5000 },
       },
     ],
     pool: { minIdle: 0, maxIdle: 8, max: 64, maxAgeMs: 300_000 },
