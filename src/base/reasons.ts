@@ -193,6 +193,14 @@ export const reasons = {
     remedy:
       "Look for the same `connection` in the private proxies' logs: `target_queue_full` or `target_queue_timeout` says how long the client was let wait.",
   },
+  private_proxies_full: {
+    scope: "client",
+    alert: internalError,
+    level: "warn",
+    means: "every private proxy that serves the name has as many connections, or unanswered offers, as it may have",
+    remedy:
+      "Start another private proxy for the name, or raise `limits.perPrivateProxy` where it is set; one that leaves 1024 offers unanswered is overloaded.",
+  },
   parking_full: {
     scope: "client",
     alert: internalError,

@@ -1,31 +1,71 @@
+import { choose } from "../balance/choose.js";
+import type { BalanceMethod } from "../balance/method.js";
+import type { SessionLoad } from "./loads.js";
 import type { Announcer } from "./names.js";
+import type { Outliers } from "./outliers.js";
 
-/** Unanswered offers and live connections a session may have in flight before it is passed over for an offer. */
+/** Unanswered offers a session may have before it is passed over for an offer. */
 export const maxUnansweredOffers = 1024;
 
+/** Whom a client is to be offered to next. */
+export type Next =
+  | { readonly status: "announcer"; readonly announcer: Announcer }
+  /** Nobody was asked: all have as much as they may have. */
+  | { readonly status: "full" }
+  | { readonly status: "nobody" };
+
+export interface Question {
+  /** Who serves the client's name. */
+  readonly announcers: readonly Announcer[];
+  /** Sessions that were asked already. */
+  readonly tried: { has(session: string): boolean };
+  readonly loadOf: (session: string) => Pick<SessionLoad, "spliced" | "unanswered">;
+  readonly maxPerPrivateProxy: number | undefined;
+  readonly outliers: Pick<Outliers, "avoidance">;
+  readonly method: BalanceMethod;
+  /** The client's IP address; undefined where it has none. */
+  readonly source: string | undefined;
+}
+
 /**
- * The announcer with the fewest connections, among sessions not yet tried; ties go to a random one of them. A session
- * with `maxUnansweredOffers` offers open is passed over. Undefined when nobody is left.
+ * Of those who have not been asked and have room: those that have not failed lately, before those that have; of these
+ * those with the lowest priority number; of these whom the method says.
  */
-export function leastConnections(
-  announcers: readonly Announcer[],
-  tried: { has(session: string): boolean },
-  loadOf: (session: string) => { readonly spliced: number; readonly unanswered: number },
-): Announcer | undefined {
-  let best: Announcer | undefined;
-  let bestLoad = Number.POSITIVE_INFINITY;
-  let ties = 0;
+export function whomToAsk(question: Question): Next {
+  const { announcers, tried, loadOf, outliers, method, source } = question;
+  let best: Announcer[] = [];
+  let asked = false;
   for (const announcer of announcers) {
     const { session } = announcer.session;
-    if (tried.has(session)) continue;
-    const { spliced, unanswered } = loadOf(session);
-    if (unanswered >= maxUnansweredOffers) continue;
-    const load = spliced + unanswered;
-    if (load > bestLoad) continue;
-    ties = load === bestLoad ? ties + 1 : 1;
-    // Each of n equal ones is kept with probability 1/n.
-    if (ties === 1 || Math.random() * ties < 1) best = announcer;
-    bestLoad = load;
+    if (tried.has(session)) asked = true;
+    else if (hasRoom(loadOf(session), question)) {
+      const order = best[0] === undefined ? -1 : compare(announcer, best[0], outliers);
+      if (order < 0) best = [announcer];
+      else if (order === 0) best.push(announcer);
+    }
   }
-  return best;
+  const announcer = choose({
+    method,
+    among: best,
+    loadOf: (one) => connectionsOf(loadOf(one.session.session)),
+    source,
+  });
+  if (announcer !== undefined) return { status: "announcer", announcer };
+  return asked || announcers.length === 0 ? { status: "nobody" } : { status: "full" };
+}
+
+function hasRoom(
+  load: ReturnType<Question["loadOf"]>,
+  { maxPerPrivateProxy = Number.POSITIVE_INFINITY }: Question,
+): boolean {
+  return load.unanswered < maxUnansweredOffers && connectionsOf(load) < maxPerPrivateProxy;
+}
+
+function connectionsOf({ spliced, unanswered }: ReturnType<Question["loadOf"]>): number {
+  return spliced + unanswered;
+}
+
+/** Below zero where `a` comes before `b`. */
+function compare(a: Announcer, b: Announcer, outliers: Pick<Outliers, "avoidance">): number {
+  return outliers.avoidance(a) - outliers.avoidance(b) || a.priority - b.priority;
 }

@@ -2,6 +2,7 @@ import { type Deadline, deadlineIn, msLeft } from "../base/deadline.js";
 import { codeOf, messageOf, ProxyError } from "../base/errors.js";
 import { type ClientHello, createHelloReader } from "../tls-sni/index.js";
 import type { Endpoint } from "../transport/endpoint.js";
+import { Asked } from "./asked.js";
 import { takeTurn } from "./attempt.js";
 import type { ClientPlane } from "./data-plane.js";
 import type { LiveConnection } from "./live-connections.js";
@@ -65,7 +66,7 @@ type Rendezvous =
 
 /**
  * Offers the client to one private proxy after another until one takes it. Throws a `server_name_...` code,
- * `all_declined`, `targets_full`, `nobody_answered`, `parking_full` or `client_left`.
+ * `all_declined`, `targets_full`, `private_proxies_full`, `nobody_answered`, `parking_full` or `client_left`.
  */
 async function rendezvous(
   connection: LiveConnection,
@@ -73,50 +74,43 @@ async function rendezvous(
   bytes: Uint8Array,
   plane: ClientPlane,
 ): Promise<Rendezvous> {
-  const deadline = deadlineIn(plane.config.deadlineMs, "nobody_answered");
-  /** By session: what became of it. */
-  const tried = new Map<string, string>();
-  let silent = false;
-  let usePool = true;
-  let full = true;
+  const overall = deadlineIn(plane.config.deadlineMs, "nobody_answered");
+  const asked = new Asked();
   const leaveWaiting = plane.enterWaiting();
   try {
     for (;;) {
-      const announcer = await nextAnnouncer(connection, hello, tried, deadline, plane);
-      if (announcer === undefined) {
-        const declined = full && tried.size > 0 ? "targets_full" : "all_declined";
-        throw new ProxyError(silent ? "nobody_answered" : declined, [...tried.values()].join(", "));
-      }
+      const announcer = await nextAnnouncer(connection, hello, asked, overall, plane);
+      if (announcer === undefined) throw asked.failure();
+      const { usePool } = asked;
       if (usePool && plane.passOn(connection, bytes, announcer)) return { status: "passed" };
-      const attempt = await takeTurn({ connection, hello, bytes, announcer, usePool, overall: deadline }, plane);
+      const turn = takeTurn({ connection, hello, bytes, announcer, usePool, overall }, plane);
+      const attempt = await plane.turns.watch(connection, announcer, turn);
       if (connection.gone) throw new ProxyError("client_left");
       if (attempt.status === "taken") return { status: "met", announcer, dialBack: attempt.dialBack };
-      const isLost = attempt.status === "lost" || attempt.status === "stale";
       // The hello may have reached a server, and early data must not be played to a second one (RFC 8446 §8).
+      const isLost = attempt.status === "lost" || attempt.status === "stale";
       if (isLost && hello.earlyData) throw new ProxyError("nobody_answered");
-      // Its private proxy may be well: it may be asked again, but the client is given to no other parked dial-back.
-      usePool &&= attempt.status !== "stale";
-      if (attempt.status === "stale") continue;
-      silent ||= attempt.status !== "declined";
-      full &&= attempt.why === "target_full";
-      tried.set(announcer.session.session, `${announcer.session.name}: ${attempt.why}`);
+      asked.note(announcer, attempt);
     }
   } finally {
     leaveWaiting();
   }
 }
 
-/** The next private proxy to ask; undefined when all were asked. Waits while a name that is missing may yet come. */
+/**
+ * The next private proxy to ask; undefined when all were asked. Throws `private_proxies_full` where all have as much as
+ * they may have. Waits while a name that is missing may yet come.
+ */
 async function nextAnnouncer(
   connection: LiveConnection,
   hello: ClientHello,
-  tried: ReadonlyMap<string, string>,
+  asked: Asked,
   deadline: Deadline,
   plane: ClientPlane,
 ): Promise<Announcer | undefined> {
   for (;;) {
     const match = plane.names.match(hello);
-    if (match.status === "announced") return plane.choose(match.announcers, tried);
+    if (match.status === "announced") return plane.turns.next(connection, match.announcers, asked);
     if (match.status === "refused") throw new ProxyError(match.reason);
     if (msLeft(deadline) === 0) throw new ProxyError(deadline.code);
     await plane.hold(connection, hello.serverName, Math.min(match.until, deadline.at));

@@ -2,6 +2,7 @@ import type { Identity } from "../certificates/identity.js";
 import type { NameStatus } from "../mesh/messages.js";
 import type { Pattern } from "../tls-sni/index.js";
 import type { Grants } from "./grants.js";
+import type { Terms } from "./terms.js";
 
 /** One announcement's claim to one name. */
 export interface Claim {
@@ -9,7 +10,7 @@ export interface Claim {
   readonly identity: Identity;
   readonly announcementId: number;
   readonly pattern: Pattern;
-  alpn: readonly string[];
+  terms: Terms;
   status: ClaimStatus;
   /** Claims are numbered as they come: the lower number came first. */
   readonly arrival: number;

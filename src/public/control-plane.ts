@@ -8,18 +8,16 @@ import { signal } from "../base/signal.js";
 import { tokenBuckets } from "../base/token-bucket.js";
 import { logResults } from "../mesh/log-results.js";
 import type { MeshServerOptions } from "../mesh/server.js";
-import { type EncodedOffer, encodeOffersMessage, tokenOfOffer } from "../rendezvous/offer-wire.js";
 import { tokenBytes } from "../rendezvous/token.js";
 import { maxUnansweredOffers } from "./balance.js";
 import { createGrants, type GrantStatement } from "./grants.js";
 import { createInForce } from "./in-force.js";
 import { maxSlots } from "./loads.js";
 import type { ConnectionRecord, FromPublicDataPlane, PublicDataPlaneConfig, ToPublicDataPlane } from "./messages.js";
+import { createOutbox } from "./outbox.js";
 import { createRegistry, maxNamesPerSession, type RegisteredName, type RegistryChange } from "./registry.js";
 import { createSessions, type Session } from "./sessions.js";
 
-/** Messages a session may leave unread before offers go to others. */
-const maxBacklog = 256;
 /** How long a session's names stay its identity's after the same instance has attached anew. Announcing takes a moment. */
 const successionMs = 5000;
 /** Keeps a message far below the 4 MiB that gRPC takes, however long names and details are. */
@@ -72,7 +70,6 @@ export function createPublicControlPlane(options: PublicControlPlaneOptions): Pu
   const succession = new Set<NodeJS.Timeout>();
   const drained = signal();
   const closed = signal();
-  let outbox = new Map<string, EncodedOffer[]>();
   const slots = createSlots<string>(maxSlots);
   const inForce = createInForce((mark) => port.post({ type: "mark", mark }));
   const rateLimitLines = tokenBuckets({ perSecond: 1, burst: 1, maxKeys: 1000 });
@@ -89,6 +86,7 @@ export function createPublicControlPlane(options: PublicControlPlaneOptions): Pu
             session: session.id,
             identity: identity.text,
             name: hello.name,
+            instance: hello.instance,
             ip: ipOf(link.peer),
             slot: slots.take(session.id),
           },
@@ -141,8 +139,14 @@ export function createPublicControlPlane(options: PublicControlPlaneOptions): Pu
         else apply(registry.drop(session.id));
         log.info({ ...who(session), why }, "private proxy detached");
       },
+      suspected: ({ id }) => port.post({ type: "suspected", session: id }),
+      answers: ({ id }) => port.post({ type: "answers", session: id }),
       refused,
     },
+  });
+  const outbox = createOutbox({
+    linkOf: (session) => sessions.get(session)?.link,
+    undeliverable: (session, token) => port.post({ type: "declined", session, token, reason: "verdict_refused" }),
   });
 
   /** Its names stay with its identity until the same instance has announced them anew: nobody who waits may get between. */
@@ -187,27 +191,6 @@ export function createPublicControlPlane(options: PublicControlPlaneOptions): Pu
     }
   }
 
-  /** Offers of one loop round leave together: one message costs a third of three. */
-  function enqueue(session: string, offer: EncodedOffer): void {
-    const link = sessions.get(session)?.link;
-    if (link === undefined || link.backlog > maxBacklog) {
-      port.post({ type: "declined", session, token: tokenOfOffer(offer), reason: "verdict_refused" });
-      return;
-    }
-    if (outbox.size === 0) setImmediate(flush);
-    const offers = outbox.get(session);
-    if (offers === undefined) outbox.set(session, [offer]);
-    else offers.push(offer);
-  }
-
-  function flush(): void {
-    const batches = outbox;
-    outbox = new Map();
-    for (const [session, offers] of batches) {
-      sessions.get(session)?.link.send({ type: "encoded", bytes: encodeOffersMessage(offers) });
-    }
-  }
-
   function grant({ session, tokens, msLeft }: Extract<FromPublicDataPlane, { type: "grant" }>): void {
     const all = Buffer.from(tokens, "latin1");
     const each: Uint8Array[] = [];
@@ -215,23 +198,16 @@ export function createPublicControlPlane(options: PublicControlPlaneOptions): Pu
     sessions.get(session)?.link.send({ type: "poolGrant", tokens: each, msLeft });
   }
 
-  function cancel(session: string, token: Uint8Array): void {
-    const queued = outbox.get(session);
-    const kept = queued?.filter((offer) => Buffer.compare(tokenOfOffer(offer), token) !== 0);
-    if (queued !== undefined && kept !== undefined && kept.length < queued.length) {
-      if (kept.length > 0) outbox.set(session, kept);
-      else outbox.delete(session);
-    } else sessions.get(session)?.link.send({ type: "cancelOffer", token });
-  }
-
   port.receive((message) => {
     switch (message.type) {
       case "offer":
-        return enqueue(message.session, message.offer);
+        return outbox.enqueue(message.session, message.offer);
       case "cancel":
-        return cancel(message.session, message.token);
+        return outbox.cancel(message.session, message.token);
       case "grant":
         return grant(message);
+      case "suspect":
+        return sessions.suspect(message.session);
       case "marked":
         return inForce.reached(message.mark);
       case "ended":

@@ -11,7 +11,6 @@ import type { Endpoint, EndpointAddress, Splice } from "../transport/endpoint.js
 import type { Exchange } from "../transport/epoll/boot.js";
 import type { Transport } from "../transport/transport.js";
 import type { Turn } from "./attempt.js";
-import { leastConnections } from "./balance.js";
 import type { ClientTallies } from "./client-tallies.js";
 import { serveClient } from "./connection.js";
 import { receiveDialBack, receivePassedDialBack } from "./dial-back.js";
@@ -27,6 +26,7 @@ import { createPool, type Pool, shareOf } from "./pool.js";
 import type { PooledDialBack } from "./pooled-dial-back.js";
 import { type PreambleRules, preambleRules } from "./preamble.js";
 import { type Claim, createTokens } from "./tokens.js";
+import { createTurns, type Turns } from "./turns.js";
 import type { VerdictDeadline } from "./verdict-deadline.js";
 
 /** Unauthenticated dial-backs open at once: forty bytes each are awaited, so this bounds descriptors, not memory. */
@@ -43,8 +43,7 @@ export interface ClientPlane {
   enterWaiting(): () => void;
   /** Resolves when a matching announcement came, `until` (monotonic ms) is reached, or the client is gone. */
   hold(connection: LiveConnection, serverName: string | undefined, until: number): Promise<void>;
-  /** Whom to ask next, among those not yet tried. */
-  choose(announcers: readonly Announcer[], tried: { has(session: string): boolean }): Announcer | undefined;
+  readonly turns: Turns;
   /** The session owes an answer, or owes it no more. */
   countUnanswered(session: string, by: 1 | -1): void;
   readonly pool: Pool;
@@ -114,6 +113,13 @@ export async function startPublicDataPlane(options: PublicDataPlaneOptions): Pro
   });
   /** What each session asked for: how much of it is allowed may change. */
   const wanted = new Map<string, { readonly wanted: number; readonly maxAgeMs: number }>();
+  const turns = createTurns({
+    now: monotonic,
+    names,
+    loads,
+    config: () => config,
+    suspect: (session) => port.post({ type: "suspect", session }),
+  });
   const offences = createOffences({ now: monotonic, workers });
   const halfOpenHellos = halfOpenSet(Math.ceil(config.maxHalfOpenHellos / workers));
   const halfOpenDialBacks = halfOpenSet(Math.ceil(maxHalfOpenDialBacks / workers));
@@ -136,6 +142,7 @@ export async function startPublicDataPlane(options: PublicDataPlaneOptions): Pro
       return preamble;
     },
     names,
+    turns,
     connections,
     get halfOpenHellos() {
       return halfOpenHellos;
@@ -159,7 +166,6 @@ export async function startPublicDataPlane(options: PublicDataPlaneOptions): Pro
         connection.whenGone(done);
       });
     },
-    choose: (announcers, tried) => leastConnections(announcers, tried, loads.of),
     countUnanswered: loads.countUnanswered,
     pool,
     waitForPooled({ connection, announcer }, deadline) {
@@ -299,10 +305,19 @@ export async function startPublicDataPlane(options: PublicDataPlaneOptions): Pro
         tokens.sessionGone(message.session);
         forgetPool(message.session);
         loads.sessionGone(message.session);
+        turns.outliers.sessionGone(message.session);
         if (message.splices === "cut") connections.cutSession(message.session);
         return;
       case "declined":
         parking.decline(message);
+        return;
+      case "suspected":
+        turns.outliers.suspected(message.session);
+        // What it has parked is no better than itself.
+        pool.drop(message.session);
+        return;
+      case "answers":
+        turns.outliers.answers(message.session);
         return;
       case "mark":
         port.post({ type: "marked", mark: message.mark });

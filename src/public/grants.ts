@@ -1,12 +1,15 @@
+import type { BalanceMethod } from "../balance/method.js";
 import type { Identity } from "../certificates/identity.js";
 import { identityMatches } from "../certificates/identity-match.js";
 import { createPatternTable, type Pattern, type PatternTable, parsePattern, patternCovers } from "../tls-sni/index.js";
+import type { GrantedPattern } from "./messages.js";
 
 /** A grant as the settings state it. */
 export interface GrantStatement {
   readonly identity: string;
   readonly names: readonly string[];
   readonly shared: boolean;
+  readonly balance: BalanceMethod;
 }
 
 export type GrantDecision = { readonly status: "granted"; readonly shared: boolean } | { readonly status: "denied" };
@@ -15,8 +18,8 @@ export type GrantDecision = { readonly status: "granted"; readonly shared: boole
 export interface Grants {
   /** Granted when one grant of the identity covers every name the pattern matches; shared when one such grant says so. */
   decide(identity: Identity, pattern: Pattern): GrantDecision;
-  /** Every granted pattern, in canonical form. */
-  readonly patterns: readonly string[];
+  /** Every granted pattern once, in canonical form, with the method of the first grant that names it. */
+  readonly patterns: readonly GrantedPattern[];
 }
 
 /** Identities whose grants are kept at hand. Beyond it all are gathered anew, so that memory is bounded. */
@@ -24,11 +27,11 @@ const maxKnownIdentities = 10_000;
 
 /** The statements have been checked by the settings: a pattern that does not parse is a fault here. */
 export function createGrants(statements: readonly GrantStatement[]): Grants {
-  const grants = statements.map(({ identity, names, shared }) => ({
-    identity,
-    shared,
-    patterns: names.map(patternOf),
-  }));
+  const grants = statements.map(({ names, ...grant }) => ({ ...grant, patterns: names.map(patternOf) }));
+  const methods = new Map<string, BalanceMethod>();
+  for (const { patterns, balance } of grants) {
+    for (const { text } of patterns) if (!methods.has(text)) methods.set(text, balance);
+  }
   // By identity, then by pattern: with thousands of grants a decision must not look at each of them.
   const known = new Map<string, PatternTable<boolean>>();
 
@@ -55,7 +58,7 @@ export function createGrants(statements: readonly GrantStatement[]): Grants {
       }
       return granted ? { status: "granted", shared: false } : { status: "denied" };
     },
-    patterns: [...new Set(grants.flatMap((grant) => grant.patterns.map((pattern) => pattern.text)))],
+    patterns: [...methods].map(([pattern, balance]) => ({ pattern, balance })),
   };
 }
 

@@ -1,8 +1,10 @@
+import type { BalanceMethod } from "../balance/method.js";
 import type { ReasonCode } from "../base/reasons.js";
 import type { EncodedOffer } from "../rendezvous/offer-wire.js";
 import type { Preface } from "../rendezvous/preface.js";
 import type { EndpointAddress } from "../transport/endpoint.js";
 import type { PassedEndpoint } from "../transport/epoll/boot.js";
+import type { Terms } from "./terms.js";
 
 /**
  * What control plane and data plane of a public proxy say to each other. Everything here survives a structured clone;
@@ -15,18 +17,25 @@ export interface SessionFacts {
   readonly identity: string;
   /** For people. */
   readonly name: string;
+  /** Its process: 16 bytes, as hexadecimal. */
+  readonly instance: string;
   /** IP address it attached from. */
   readonly ip: string;
   /** Under which number its connections are counted over all workers; undefined when there are too many sessions for that. */
   readonly slot: number | undefined;
 }
 
-/** A name, or several, that a session serves. Patterns are canonical and granted. */
-export interface AnnouncedNames {
+/** A name, or several, that a session serves. Patterns are canonical and granted. Other terms than before replace those. */
+export interface AnnouncedNames extends Terms {
   readonly session: string;
   readonly announcementId: number;
   readonly patterns: readonly string[];
-  readonly alpn: readonly string[];
+}
+
+/** A pattern that somebody may announce, and how its clients are dealt out. */
+export interface GrantedPattern {
+  readonly pattern: string;
+  readonly balance: BalanceMethod;
 }
 
 export interface PublicDataPlaneConfig {
@@ -50,8 +59,10 @@ export interface PublicDataPlaneConfig {
   readonly pooledWaitMs: number;
   readonly maxPerClientAddress: number | undefined;
   readonly maxPerName: number | undefined;
-  /** Every pattern of every grant: a name under none of them is refused without waiting for anybody. */
-  readonly grantedPatterns: readonly string[];
+  /** Connections and unanswered offers that a session may have at once; undefined: any number. */
+  readonly maxPerPrivateProxy: number | undefined;
+  /** Every pattern of every grant, each once: a name under none of them is refused without waiting for anybody. */
+  readonly grantedPatterns: readonly GrantedPattern[];
   readonly reportConnections: boolean;
 }
 
@@ -74,6 +85,9 @@ export type ToPublicDataPlane =
   | { readonly type: "queued"; readonly session: string; readonly token: Uint8Array; readonly msLeft: number }
   /** What the session asks for, over all workers; `maxAgeMs` 0: however old. */
   | { readonly type: "pool"; readonly session: string; readonly wanted: number; readonly maxAgeMs: number }
+  /** It did not answer in time, and has been asked whether it is still there: avoid it until `answers` follows. */
+  | { readonly type: "suspected"; readonly session: string }
+  | { readonly type: "answers"; readonly session: string }
   /** To be answered with `marked` when all before it has been taken in. */
   | { readonly type: "mark"; readonly mark: number }
   /** A connection that came to another worker is yours from here on. */
@@ -124,6 +138,8 @@ export type FromPublicDataPlane =
   | { readonly type: "cancel"; readonly session: string; readonly token: Uint8Array }
   /** Tokens for the pool, to be sent over the mesh: 32 characters each (Latin-1). */
   | { readonly type: "grant"; readonly session: string; readonly tokens: string; readonly msLeft: number }
+  /** A session did not answer in time: is it still there? */
+  | { readonly type: "suspect"; readonly session: string }
   | { readonly type: "marked"; readonly mark: number }
   /** A connection for another worker, whose it is already. */
   | { readonly type: "pass"; readonly to: number; readonly passed: PassedEndpoint; readonly as: PassedAs }

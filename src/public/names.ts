@@ -1,11 +1,16 @@
+import { type Candidate, createCandidate } from "../balance/candidate.js";
+import type { BalanceMethod } from "../balance/method.js";
 import { createPatternTable, type Pattern, type PatternTable, parsePattern, preferAlpn } from "../tls-sni/index.js";
-import type { AnnouncedNames, SessionFacts } from "./messages.js";
+import type { AnnouncedNames, GrantedPattern, SessionFacts } from "./messages.js";
+import { sameTerms, type Terms } from "./terms.js";
+
+const defaultBalance: BalanceMethod = "least-connections";
 
 /** Somebody who serves a name now. */
-export interface Announcer {
+export interface Announcer extends Terms {
   readonly session: SessionFacts;
   readonly announcementId: number;
-  readonly alpn: readonly string[];
+  readonly candidate: Candidate;
 }
 
 /** Whom a hello may be offered to: those of the most specific pattern at which somebody fits. */
@@ -18,6 +23,11 @@ export type Match =
       readonly reason: "server_name_missing" | "server_name_not_granted" | "server_name_not_announced";
     };
 
+interface Announcement {
+  announcer: Announcer;
+  readonly patterns: Map<string, Pattern>;
+}
+
 interface Departure {
   readonly pattern: Pattern;
   readonly at: number;
@@ -28,7 +38,9 @@ export interface Names {
   match(hello: { readonly serverName?: string | undefined; readonly alpn: readonly string[] }): Match;
   /** Calls `wake` once when an announcement that matches comes, and forgets it; returns the way to forget it sooner. */
   onAnnounced(serverName: string | undefined, wake: () => void): () => void;
-  configure(config: { grantedPatterns: readonly string[]; startupHoldMs: number }): void;
+  /** How clients of a name are dealt out: as the most specific granted pattern that covers it says. */
+  balanceOf(serverName: string | undefined): BalanceMethod;
+  configure(config: { grantedPatterns: readonly GrantedPattern[]; startupHoldMs: number }): void;
   attached(session: SessionFacts): void;
   announced(names: AnnouncedNames): void;
   withdrawn(session: string, announcementId: number, patterns: readonly string[]): void;
@@ -42,14 +54,13 @@ export function createNames(options: { now: () => number }): Names {
   const { now } = options;
   const startedAt = now();
   const table = createPatternTable<Announcer>();
-  const sessions = new Map<
-    string,
-    { facts: SessionFacts; announcements: Map<number, { announcer: Announcer; patterns: Map<string, Pattern> }> }
-  >();
+  const sessions = new Map<string, { facts: SessionFacts; announcements: Map<number, Announcement> }>();
   /** Patterns whose last announcer left, and when; kept for as long as a client may be held for them. */
   const departed = new Map<string, Departure>();
   const departedTable = createPatternTable<Departure>();
-  let granted: PatternTable<true> = createPatternTable<true>();
+  let granted: PatternTable<BalanceMethod> = createPatternTable<BalanceMethod>();
+  /** The method of all clients, where all grants state the same one: then nothing need be looked up. */
+  let onlyBalance: BalanceMethod | undefined = defaultBalance;
   let startupHoldMs = 0;
   const waiting = new Map<string | undefined, Set<() => void>>();
 
@@ -118,6 +129,15 @@ export function createNames(options: { now: () => number }): Names {
     known.announcements.clear();
   }
 
+  /** On other terms; its names are never without one of the two. */
+  function replaceAnnouncer(entry: Announcement, announcer: Announcer): void {
+    for (const pattern of entry.patterns.values()) {
+      table.add(pattern, announcer);
+      table.delete(pattern, entry.announcer);
+    }
+    entry.announcer = announcer;
+  }
+
   return {
     match({ serverName, alpn }) {
       for (const { values } of table.lookup(serverName)) {
@@ -148,25 +168,39 @@ export function createNames(options: { now: () => number }): Names {
       };
     },
 
+    balanceOf(serverName) {
+      if (onlyBalance !== undefined) return onlyBalance;
+      const [mostSpecific] = granted.lookup(serverName);
+      const [balance = defaultBalance] = mostSpecific?.values ?? [];
+      return balance;
+    },
+
     configure(config) {
       startupHoldMs = config.startupHoldMs;
       granted = createPatternTable();
-      for (const text of config.grantedPatterns) granted.add(patternOf(text), true);
+      const methods = new Set<BalanceMethod>();
+      for (const { pattern, balance } of config.grantedPatterns) {
+        granted.add(patternOf(pattern), balance);
+        methods.add(balance);
+      }
+      const [only = defaultBalance] = methods;
+      onlyBalance = methods.size < 2 ? only : undefined;
     },
 
     attached(facts) {
       sessions.set(facts.session, { facts, announcements: new Map() });
     },
 
-    announced({ session, announcementId, patterns: texts, alpn }) {
-      const known = sessions.get(session);
+    announced(names) {
+      const known = sessions.get(names.session);
       if (known === undefined) return;
-      const entry = known.announcements.get(announcementId) ?? {
-        announcer: { session: known.facts, announcementId, alpn },
+      const entry = known.announcements.get(names.announcementId) ?? {
+        announcer: announcerOf(known.facts, names),
         patterns: new Map(),
       };
-      known.announcements.set(announcementId, entry);
-      const patterns = texts.map(patternOf);
+      known.announcements.set(names.announcementId, entry);
+      if (!sameTerms(entry.announcer, names)) replaceAnnouncer(entry, announcerOf(known.facts, names));
+      const patterns = names.patterns.map(patternOf);
       for (const pattern of patterns) {
         entry.patterns.set(pattern.text, pattern);
         table.add(pattern, entry.announcer);
@@ -198,6 +232,13 @@ export function createNames(options: { now: () => number }): Names {
       return table.size;
     },
   };
+}
+
+function announcerOf(session: SessionFacts, { announcementId, alpn, weight, priority }: AnnouncedNames): Announcer {
+  // Its identity and name outlive a restart, its instance does not.
+  const key = `${session.identity} ${session.name}`;
+  const candidate = createCandidate({ weight, key, tieKey: `${session.instance} ${announcementId}` });
+  return { session, announcementId, alpn, weight, priority, candidate };
 }
 
 /** The control plane sends canonical patterns only. */

@@ -11,6 +11,7 @@ import { startMeshServer } from "../mesh/server.js";
 import type { PublicSettings } from "../settings/types.js";
 import type { EndpointAddress } from "../transport/endpoint.js";
 import { createPublicControlPlane } from "./control-plane.js";
+import { createGrants } from "./grants.js";
 import type { PublicDataPlaneConfig } from "./messages.js";
 import { startDataPlanes } from "./start-data-planes.js";
 
@@ -48,7 +49,7 @@ export async function startPublicProxy(options: PublicProxyOptions): Promise<Pub
   try {
     const dataPlanes = await startDataPlanes({
       settings,
-      config: { ...dataPlaneConfig(settings), grantedPatterns: settings.grants.flatMap((grant) => grant.names) },
+      config: { ...dataPlaneConfig(settings), grantedPatterns: createGrants(settings.grants).patterns },
       log,
       cloneMessages: options.cloneMessages === true,
       workerEntry: options.workerEntry,
@@ -178,6 +179,7 @@ function dataPlaneConfig(settings: PublicSettings): Omit<PublicDataPlaneConfig, 
     idleTimeoutMs: splice.idleTimeoutMs,
     halfClosedTimeoutMs: splice.halfClosedTimeoutMs,
     maxConnections: limits.connections,
+    maxPerPrivateProxy: limits.perPrivateProxy,
     maxParked: limits.parked,
     maxHalfOpenHellos: limits.halfOpenHellos,
     maxPooledPerPrivateProxy: limits.pooledPerPrivateProxy,

@@ -4,6 +4,7 @@ import { type Pattern, parsePattern } from "../tls-sni/index.js";
 import { type Claim, type Contest, createContest } from "./contest.js";
 import type { Grants } from "./grants.js";
 import type { AnnouncedNames } from "./messages.js";
+import { sameTerms, type Terms } from "./terms.js";
 
 /** Names one session may announce. */
 export const maxNamesPerSession = 20_000;
@@ -18,6 +19,11 @@ const maxAnnouncementsPerName = 64;
 export interface Announcing {
   readonly session: string;
   readonly identity: Identity;
+}
+
+export interface Announcement extends Terms {
+  readonly announcementId: number;
+  readonly names: readonly string[];
 }
 
 /** What a change of the registry means for the private proxies and for the data plane. */
@@ -37,11 +43,10 @@ export interface RegistryChange {
   }[];
 }
 
-export interface RegisteredName {
+export interface RegisteredName extends Terms {
   readonly name: string;
   readonly session: string;
   readonly identity: string;
-  readonly alpn: readonly string[];
   readonly status: NameStatus;
 }
 
@@ -50,11 +55,11 @@ export interface RegisteredName {
  * `taken` and waits, unless its grant says `shared`, and is accepted, in order of arrival, when the name is free.
  */
 export interface Registry {
-  /** The same announcement id again replaces what it named before; a name that it keeps is never free meanwhile. */
-  announce(
-    who: Announcing,
-    announcement: { announcementId: number; names: readonly string[]; alpn: readonly string[] },
-  ): RegistryChange;
+  /**
+   * The same announcement id again replaces what it named before, and its terms; a name that it keeps is never free
+   * meanwhile, and is accepted anew where the terms are others.
+   */
+  announce(who: Announcing, announcement: Announcement): RegistryChange;
   withdraw(session: string, announcementId: number): RegistryChange;
   /** Everything of a session. The data plane is told separately, so this lists nothing of it as withdrawn. */
   drop(session: string): RegistryChange;
@@ -102,12 +107,12 @@ export function createRegistry(initialGrants: Grants): Registry {
     change.result(claim);
   }
 
-  function claim(who: Announcing, announcementId: number, pattern: Pattern, alpn: readonly string[]): Claim {
+  function claim(who: Announcing, announcementId: number, pattern: Pattern, terms: Terms): Claim {
     const contest = contests.get(pattern.text) ?? createContest(pattern, () => grants, changed);
     contests.set(pattern.text, contest);
     const { session, identity } = who;
     const arrival = arrivals++;
-    const made: Claim = { session, identity, announcementId, pattern, alpn, status: "denied", arrival };
+    const made: Claim = { session, identity, announcementId, pattern, terms, status: "denied", arrival };
     contest.add(made);
     return made;
   }
@@ -127,7 +132,8 @@ export function createRegistry(initialGrants: Grants): Registry {
   }
 
   return {
-    announce(who, { announcementId, names, alpn }) {
+    announce(who, { announcementId, names, alpn, weight, priority }) {
+      const terms: Terms = { alpn, weight, priority };
       const patterns = new Map<string, Pattern>();
       for (const name of names) {
         const parsed = parsePattern(name);
@@ -150,17 +156,15 @@ export function createRegistry(initialGrants: Grants): Registry {
       for (const [text, pattern] of patterns) {
         const known = announcement.get(text);
         if (known !== undefined) {
-          if (!sameProtocols(known.alpn, alpn)) {
-            if (known.status === "accepted") change.withdraw(known);
-            known.alpn = alpn;
-            if (known.status === "accepted") change.accept(known);
-          }
+          const isChanged = !sameTerms(known.terms, terms);
+          known.terms = terms;
+          if (isChanged && known.status === "accepted") change.accept(known);
           change.result(known);
         } else if (isFull(announced, text)) {
           change.refuse(who.session, announcementId, { name: text, status: "full", detail: details.full });
         } else {
           count(announced, text, 1);
-          announcement.set(text, claim(who, announcementId, pattern, alpn));
+          announcement.set(text, claim(who, announcementId, pattern, terms));
         }
       }
       // An announcement that names nothing is none: what is empty takes no memory.
@@ -205,7 +209,7 @@ export function createRegistry(initialGrants: Grants): Registry {
           name: claim.pattern.text,
           session: claim.session,
           identity: claim.identity.text,
-          alpn: claim.alpn,
+          ...claim.terms,
           status: claim.status,
         })),
       );
@@ -228,34 +232,27 @@ function isFull({ names, perName }: Announced, name: string): boolean {
   return names >= maxNamesPerSession || (perName.get(name) ?? 0) >= maxAnnouncementsPerName;
 }
 
-function sameProtocols(a: readonly string[], b: readonly string[]): boolean {
-  return a.length === b.length && a.every((one, at) => one === b[at]);
-}
-
 /** Gathers a change by session and announcement, so that each is told once. */
 class ChangeBuilder {
-  readonly #results = new ByAnnouncement<{ results: NameResult[] }>(() => ({ results: [] }));
-  readonly #accepted = new ByAnnouncement<{ alpn: readonly string[]; patterns: string[] }>(({ alpn }) => ({
-    alpn,
-    patterns: [],
-  }));
-  readonly #withdrawn = new ByAnnouncement<{ patterns: string[] }>(() => ({ patterns: [] }));
+  readonly #results = new ByAnnouncement<{ results: NameResult[] }>();
+  readonly #accepted = new ByAnnouncement<Terms & { patterns: string[] }>();
+  readonly #withdrawn = new ByAnnouncement<{ patterns: string[] }>();
 
   result(claim: Claim): void {
     const { status, pattern } = claim;
-    this.#results.of(claim).results.push({ name: pattern.text, status, detail: details[status] });
+    this.refuse(claim.session, claim.announcementId, { name: pattern.text, status, detail: details[status] });
   }
 
   refuse(session: string, announcementId: number, result: NameResult): void {
-    this.#results.of({ session, announcementId, alpn: [] }).results.push(result);
+    this.#results.of({ session, announcementId }, () => ({ results: [] })).results.push(result);
   }
 
   accept(claim: Claim): void {
-    this.#accepted.of(claim).patterns.push(claim.pattern.text);
+    this.#accepted.of(claim, () => ({ ...claim.terms, patterns: [] })).patterns.push(claim.pattern.text);
   }
 
   withdraw(claim: Claim): void {
-    this.#withdrawn.of(claim).patterns.push(claim.pattern.text);
+    this.#withdrawn.of(claim, () => ({ patterns: [] })).patterns.push(claim.pattern.text);
   }
 
   done(): RegistryChange {
@@ -267,22 +264,14 @@ class ChangeBuilder {
   }
 }
 
-type AnnouncementKey = Pick<Claim, "session" | "announcementId" | "alpn">;
-
 class ByAnnouncement<T> {
   readonly #entries = new Map<string, { session: string; announcementId: number } & T>();
-  readonly #make: (key: AnnouncementKey) => T;
 
-  constructor(make: (key: AnnouncementKey) => T) {
-    this.#make = make;
-  }
-
-  of(key: AnnouncementKey): T {
-    const { session, announcementId } = key;
+  of({ session, announcementId }: Pick<Claim, "session" | "announcementId">, make: () => T) {
     const id = `${session} ${announcementId}`;
     let entry = this.#entries.get(id);
     if (entry === undefined) {
-      entry = { session, announcementId, ...this.#make(key) };
+      entry = { session, announcementId, ...make() };
       this.#entries.set(id, entry);
     }
     return entry;

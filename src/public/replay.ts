@@ -1,11 +1,12 @@
 import type { AnnouncedNames, SessionFacts, ToPublicDataPlane } from "./messages.js";
+import type { Terms } from "./terms.js";
 
 interface KnownSession {
   readonly facts: SessionFacts;
   leaving: boolean;
   pool: ToPublicDataPlane | undefined;
   /** By announcement. */
-  readonly announced: Map<number, { readonly alpn: readonly string[]; readonly patterns: Set<string> }>;
+  readonly announced: Map<number, { terms: Terms; readonly patterns: Set<string> }>;
 }
 
 /** What the control plane has told its data planes so far, for one that starts later. */
@@ -19,10 +20,12 @@ export function createReplay(): Replay {
   let configure: ToPublicDataPlane | undefined;
   const sessions = new Map<string, KnownSession>();
 
-  function noteNames({ session, announcementId, patterns, alpn }: AnnouncedNames): void {
+  function noteNames({ session, announcementId, patterns, alpn, weight, priority }: AnnouncedNames): void {
     const announced = sessions.get(session)?.announced;
     if (announced === undefined) return;
-    const known = announced.get(announcementId) ?? { alpn, patterns: new Set() };
+    const terms: Terms = { alpn, weight, priority };
+    const known = announced.get(announcementId) ?? { terms, patterns: new Set() };
+    known.terms = terms;
     announced.set(announcementId, known);
     for (const pattern of patterns) known.patterns.add(pattern);
   }
@@ -79,8 +82,8 @@ export function createReplay(): Replay {
         messages.push({ type: "attached", session: facts });
         if (pool !== undefined) messages.push(pool);
         if (leaving) messages.push({ type: "sessionLeaving", session: facts.session });
-        for (const [announcementId, { alpn, patterns }] of announced) {
-          names.push({ session: facts.session, announcementId, patterns: [...patterns], alpn });
+        for (const [announcementId, { terms, patterns }] of announced) {
+          names.push({ session: facts.session, announcementId, patterns: [...patterns], ...terms });
         }
       }
       if (names.length > 0) messages.push({ type: "announced", names });

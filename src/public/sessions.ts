@@ -28,6 +28,9 @@ export interface SessionEvents {
   received(session: Session, message: Exclude<FromPrivate, { type: "hello" | "pong" }>): void;
   /** `replaced`: the same instance has attached anew, and is about to announce the same names. */
   detached(session: Session, why: string, replaced: boolean): void;
+  /** It did not answer in time, and has been sent a ping; `answers` when it has answered one sent since. */
+  suspected(session: Session): void;
+  answers(session: Session): void;
   refused(reason: ReasonCode, peer: string, detail: string): void;
 }
 
@@ -40,6 +43,8 @@ export interface Sessions {
     link: MeshLink<FromPublic>,
     certificate: Uint8Array,
   ): MeshLinkEvents<FromPrivate> | { readonly refused: ReasonCode; readonly detail: string };
+  /** A data plane waited for it in vain: asks at once whether it is there. */
+  suspect(id: string): void;
   get(id: string): Session | undefined;
   all(): Iterable<Session>;
   readonly size: number;
@@ -56,6 +61,8 @@ export function createSessions(options: {
   const byId = new Map<string, Session>();
   const byInstance = new Map<string, Session>();
   const pings = new Map<string, { nonce: bigint; at: number }>();
+  /** By session: the ping whose answer, or that of a later one, clears it. */
+  const suspects = new Map<string, bigint>();
   let nonce = 0n;
 
   /** Pings in a row that found too much unread. */
@@ -73,16 +80,30 @@ export function createSessions(options: {
       }
       if (stuck > 0) unread.set(session, stuck);
       else unread.delete(session);
-      nonce++;
-      pings.set(session.id, { nonce, at: now() });
-      session.link.send({ type: "ping", nonce });
+      ping(session);
     }
   }, options.pingIntervalMs);
   pinging.unref();
 
+  function ping(session: Session): void {
+    nonce++;
+    pings.set(session.id, { nonce, at: now() });
+    session.link.send({ type: "ping", nonce });
+  }
+
+  function pong(session: Session, answered: bigint): void {
+    const last = pings.get(session.id);
+    if (last?.nonce === answered) session.rttMs = now() - last.at;
+    const clearing = suspects.get(session.id);
+    if (clearing === undefined || answered < clearing) return;
+    suspects.delete(session.id);
+    events.answers(session);
+  }
+
   function detach(session: Session, why: string, replaced = false): void {
     if (!byId.delete(session.id)) return;
     pings.delete(session.id);
+    suspects.delete(session.id);
     unread.delete(session);
     const key = instanceKey(session);
     if (byInstance.get(key) === session) byInstance.delete(key);
@@ -136,14 +157,22 @@ export function createSessions(options: {
           if (!byId.has(session.id)) return;
           if (message.type === "hello") return violate("a second hello");
           if (message.type !== "pong") return events.received(session, message);
-          const ping = pings.get(session.id);
-          if (ping?.nonce === message.nonce) session.rttMs = now() - ping.at;
+          pong(session, message.nonce);
         },
         closed(why) {
           clearTimeout(timer);
           if (session !== undefined) detach(session, why);
         },
       };
+    },
+    suspect(id) {
+      const session = byId.get(id);
+      if (session === undefined) return;
+      // Told again where it is suspected already: a data plane that started since does not know.
+      events.suspected(session);
+      if (suspects.has(id)) return;
+      ping(session);
+      suspects.set(id, nonce);
     },
     get: (id) => byId.get(id),
     all: () => byId.values(),

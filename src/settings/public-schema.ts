@@ -9,7 +9,7 @@ import {
 } from "./network-kinds.js";
 import { socketPath } from "./path-kinds.js";
 import { mapList, optional, required, type Schema, secretSetting, setting } from "./schema.js";
-import { both, keepalive, meshCertificates, name } from "./shared-schema.js";
+import { balanceMethod, both, keepalive, meshCertificates, name } from "./shared-schema.js";
 
 const mostConnections = 10_000_000;
 
@@ -91,6 +91,11 @@ export const publicSchema = {
         flag,
         false,
         "Whether it may announce a name that another identity holds. Off, because whoever holds a name can obtain certificates for it.",
+      ),
+      balance: setting(
+        balanceMethod,
+        "least-connections",
+        "How clients of these names are dealt out among several private proxies: to the one with the fewest connections for its weight, in turn, to the less busy of two drawn at random, or always the same one for a client's address (`source-ip`: IPv6 by /64), which keeps clients with the server that knows their TLS sessions. Of the grants that cover a name the one with the most specific pattern decides. Fewest connections by default: connections may last from milliseconds to days, and only counting them keeps long ones from piling up.",
       ),
     },
     "Which private proxy may announce which names. Empty by default: what is not granted is refused.",

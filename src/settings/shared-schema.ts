@@ -18,6 +18,8 @@ export const meshCertificates = {
   ca: required(readableFile, "The PEM file with the certificates that the other role's certificates must lead to."),
 } satisfies Schema;
 
+export const balanceMethod = oneOf("least-connections", "round-robin", "random-two", "source-ip");
+
 export const keepalive = {
   intervalMs: setting(
     milliseconds(1),

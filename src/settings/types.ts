@@ -83,7 +83,11 @@ export interface Grant {
   readonly identity: string;
   readonly names: readonly string[];
   readonly shared: boolean;
+  readonly balance: BalanceMethod;
 }
+
+/** As `balance/method.ts` has them. */
+export type BalanceMethod = "least-connections" | "round-robin" | "random-two" | "source-ip";
 
 export interface TargetSettings {
   readonly names: readonly string[];

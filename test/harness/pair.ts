@@ -4,7 +4,7 @@ import { type PublicProxy, type PublicProxyOptions, startPublicProxy } from "../
 import type { PrivateSettings, PublicSettings, TargetSettings } from "../../src/settings/types.js";
 import { serverName, type TestCertificates } from "./certificates.js";
 import { type MemoryLog, memoryLog } from "./memory-log.js";
-import { privateSettings, publicSettings } from "./settings.js";
+import { type PublicChanges, privateSettings, publicSettings } from "./settings.js";
 
 export interface RunningPublic {
   readonly proxy: PublicProxy;
@@ -22,7 +22,6 @@ export interface RunningPrivate {
   readonly settings: PrivateSettings;
 }
 
-type PublicChanges = Parameters<typeof publicSettings>[1];
 type PrivateChanges = Parameters<typeof privateSettings>[3];
 type Targets = readonly Partial<TargetSettings>[];
 

@@ -1,9 +1,14 @@
 import { type Address, isAddress, parseAddress } from "../../src/base/address.js";
-import type { PrivateSettings, PublicSettings, TargetSettings } from "../../src/settings/types.js";
+import type { Grant, PrivateSettings, PublicSettings, TargetSettings } from "../../src/settings/types.js";
 import { serverName, type TestCertificates } from "./certificates.js";
 
 type Deep<T> = {
   readonly [K in keyof T]?: T[K] extends readonly unknown[] ? T[K] : T[K] extends object ? Deep<T[K]> : T[K];
+};
+
+/** What a test sets; of a grant only what is no default. */
+export type PublicChanges = Deep<Omit<PublicSettings, "grants">> & {
+  readonly grants?: readonly (Partial<Grant> & Pick<Grant, "identity" | "names">)[];
 };
 
 export function address(text: string): Address {
@@ -13,7 +18,10 @@ export function address(text: string): Address {
 }
 
 /** Settings of a public proxy on ports of the system's choice. Time limits are the defaults, but for the hold. */
-export function publicSettings(certificates: TestCertificates, changes: Deep<PublicSettings> = {}): PublicSettings {
+export function publicSettings(
+  certificates: TestCertificates,
+  { grants, ...changes }: PublicChanges = {},
+): PublicSettings {
   const settings: PublicSettings = {
     name: "public-proxy-1",
     tls: {
@@ -37,7 +45,9 @@ export function publicSettings(certificates: TestCertificates, changes: Deep<Pub
       listen: [address("127.0.0.1:0")],
       keepalive: { intervalMs: 5000, timeoutMs: 5000 },
     },
-    grants: [{ identity: "private-proxy-1", names: [serverName, "*.internal-server.local"], shared: false }],
+    grants: (grants ?? [{ identity: "private-proxy-1", names: [serverName, "*.internal-server.local"] }]).map(
+      (grant) => ({ shared: false, balance: "least-connections", ...grant }),
+    ),
     limits: { connections: 10_000, parked: 10_000, pooledPerPrivateProxy: 256, halfOpenHellos: 4096 },
     admin: {},
     splice: { idleTimeoutMs: 3_600_000, halfClosedTimeoutMs: 60_000 },

@@ -1,5 +1,8 @@
+import { createCandidate } from "../../src/balance/candidate.js";
 import type { Identity } from "../../src/certificates/identity.js";
+import type { SessionFacts } from "../../src/public/messages.js";
 import type { Announcer } from "../../src/public/names.js";
+import type { Terms } from "../../src/public/terms.js";
 import { type Pattern, parsePattern } from "../../src/tls-sni/index.js";
 import type { Alarm } from "../../src/transport/transport.js";
 
@@ -19,12 +22,17 @@ export function pattern(text: string): Pattern {
   return parsed.pattern;
 }
 
-export function announcer(session: string, alpn: readonly string[] = []): Announcer {
-  return {
-    session: { session, identity: `dns:${session}`, name: session, ip: "192.0.2.1", slot: undefined },
-    announcementId: 1,
-    alpn,
-  };
+/** What nobody asked for anything special announces on. */
+export const usualTerms: Terms = { alpn: [], weight: 1, priority: 0 };
+
+export function facts(session: string): SessionFacts {
+  return { session, identity: `dns:${session}`, name: session, instance: session, ip: "192.0.2.1", slot: undefined };
+}
+
+export function announcer(session: string, terms: Partial<Terms> = {}): Announcer {
+  const all = { ...usualTerms, ...terms };
+  const candidate = createCandidate({ weight: all.weight, key: session, tieKey: "" });
+  return { session: facts(session), announcementId: 1, ...all, candidate };
 }
 
 /** A clock that stands until it is moved, and the alarms that ring when it is. */

@@ -1,42 +1,90 @@
 import test from "ava";
 import fc from "fast-check";
-import { leastConnections, maxUnansweredOffers } from "../../src/public/balance.js";
+import { balanceMethods } from "../../src/balance/method.js";
+import { maxUnansweredOffers, type Question, whomToAsk } from "../../src/public/balance.js";
+import type { Announcer } from "../../src/public/names.js";
 import { createOffences } from "../../src/public/offences.js";
+import type { Avoidance } from "../../src/public/outliers.js";
 import { announcer, handClock } from "./announcing.js";
 
-const anyLoad = fc.record({
+const idle = { spliced: 0, unanswered: 0 };
+
+function asked(announcers: readonly Announcer[], more: Partial<Question> = {}): string {
+  const next = whomToAsk({
+    announcers,
+    tried: new Set(),
+    loadOf: () => idle,
+    maxPerPrivateProxy: undefined,
+    outliers: { avoidance: () => 0 },
+    method: "least-connections",
+    source: "192.0.2.1",
+    ...more,
+  });
+  return next.status === "announcer" ? next.announcer.session.session : next.status;
+}
+
+const anyOne = fc.record({
   spliced: fc.integer({ min: 0, max: 3 }),
   unanswered: fc.oneof(fc.integer({ min: 0, max: 3 }), fc.constant(maxUnansweredOffers)),
   tried: fc.boolean(),
+  priority: fc.nat(2),
+  avoidance: fc.constantFrom<Avoidance>(0, 1, 2),
 });
 
-test("the one chosen has not been tried, has room for an offer, and nobody such has fewer connections", (t) => {
+test("asked is somebody with room who was not tried, first whom nothing is held against, then of the lowest priority", (t) => {
   fc.assert(
-    fc.property(fc.array(anyLoad, { maxLength: 8 }), (loads) => {
-      const announcers = loads.map((_, i) => announcer(String(i)));
-      const tried = new Set(loads.flatMap((load, i) => (load.tried ? [String(i)] : [])));
-      const chosen = leastConnections(announcers, tried, (session) => loads[Number(session)]!);
-      const free = loads.filter((load) => !load.tried && load.unanswered < maxUnansweredOffers);
-      if (chosen === undefined) {
-        t.is(free.length, 0);
-        return;
-      }
-      const load = loads[Number(chosen.session.session)]!;
-      t.true(free.includes(load));
-      t.is(load.spliced + load.unanswered, Math.min(...free.map((one) => one.spliced + one.unanswered)));
-    }),
+    fc.property(
+      fc.array(anyOne, { maxLength: 8 }),
+      fc.constantFrom(...balanceMethods),
+      fc.option(fc.integer({ min: 1, max: 4 }), { nil: undefined }),
+      (all, method, maxPerPrivateProxy) => {
+        const at = (session: string) => all[Number(session)]!;
+        const chosen = asked(
+          all.map(({ priority }, i) => announcer(String(i), { priority })),
+          {
+            method,
+            maxPerPrivateProxy,
+            tried: new Set(all.flatMap(({ tried }, i) => (tried ? [String(i)] : []))),
+            loadOf: at,
+            outliers: { avoidance: ({ session }) => at(session.session).avoidance },
+          },
+        );
+        const eligible = all.filter(
+          ({ tried, spliced, unanswered }) =>
+            !tried && unanswered < maxUnansweredOffers && spliced + unanswered < (maxPerPrivateProxy ?? 10_000),
+        );
+        const everybodyIsFull = all.length > 0 && !all.some(({ tried }) => tried);
+        if (eligible.length === 0) return t.is(chosen, everybodyIsFull ? "full" : "nobody");
+        const one = at(chosen);
+        t.true(eligible.includes(one));
+        const order = ({ avoidance, priority }: typeof one) => avoidance * 10 + priority;
+        t.is(order(one), Math.min(...eligible.map(order)));
+        const equals = eligible.filter((other) => order(other) === order(one));
+        if (method !== "least-connections") return;
+        return t.is(one.spliced + one.unanswered, Math.min(...equals.map((each) => each.spliced + each.unanswered)));
+      },
+    ),
+    { numRuns: 500 },
   );
 });
 
-test("equal ones are all chosen in the course of time", (t) => {
+test("equal ones are all chosen in the course of time, whatever the method", (t) => {
   const announcers = ["a", "b", "c"].map((session) => announcer(session));
-  const chosen = new Set<string>();
-  for (let i = 0; i < 1000; i++) {
-    chosen.add(
-      leastConnections(announcers, new Set(), () => ({ spliced: 1, unanswered: 0 }))?.session.session ?? "nobody",
-    );
+  for (const method of balanceMethods) {
+    const chosen = new Set<string>();
+    for (let i = 0; i < 200; i++) chosen.add(asked(announcers, { method, source: `192.0.2.${i}` }));
+    t.deepEqual([...chosen].toSorted(), ["a", "b", "c"]);
   }
-  t.deepEqual([...chosen].toSorted(), ["a", "b", "c"]);
+});
+
+test("a passive private proxy is asked when the active ones are avoided, full or tried, and only then", (t) => {
+  const announcers = [announcer("passive", { priority: 1, weight: 100 }), announcer("active")];
+  const busy = { spliced: 50, unanswered: 0 };
+  t.is(asked(announcers, { loadOf: (session) => (session === "active" ? busy : idle) }), "active");
+  t.is(asked(announcers, { outliers: { avoidance: ({ priority }) => (priority === 0 ? 1 : 0) } }), "passive");
+  t.is(asked(announcers, { tried: new Set(["active"]) }), "passive");
+  const full = { loadOf: (session: string) => (session === "active" ? busy : idle), maxPerPrivateProxy: 50 };
+  t.is(asked(announcers, full), "passive");
 });
 
 test("an address is tolerated until it has sent its share of bad prefaces, and again after a while", (t) => {

@@ -9,6 +9,7 @@ const grant = (identity: string, names: readonly string[], shared = false): Gran
   identity,
   names,
   shared,
+  balance: "least-connections",
 });
 
 /** What is granted, what is announced, whether the one covers the other. */
@@ -82,7 +83,21 @@ test("a name is shared when one of the grants that cover it says so", (t) => {
 
 test("every granted pattern is listed once, in canonical form", (t) => {
   const grants = createGrants([grant("a", ["*.Example.com", "b.example.com."]), grant("b", ["b.example.com"])]);
-  t.deepEqual(grants.patterns, ["*.example.com", "b.example.com"]);
+  t.deepEqual(
+    grants.patterns.map(({ pattern }) => pattern),
+    ["*.example.com", "b.example.com"],
+  );
+});
+
+test("of several grants of one pattern the first says how clients are dealt out", (t) => {
+  const { patterns } = createGrants([
+    { ...grant("a", ["x.test"]), balance: "source-ip" },
+    { ...grant("b", ["X.test", "y.test"]), balance: "round-robin" },
+  ]);
+  t.deepEqual(patterns, [
+    { pattern: "x.test", balance: "source-ip" },
+    { pattern: "y.test", balance: "round-robin" },
+  ]);
 });
 
 const anyPattern = fc
@@ -93,6 +108,7 @@ const anyGrant = fc.record({
   identity: fc.constantFrom("site", "*.b", "dns:a.b", "**.b"),
   names: fc.array(anyName, { maxLength: 4 }),
   shared: fc.boolean(),
+  balance: fc.constant("least-connections" as const),
 });
 
 test("a decision is what looking at every grant one by one comes to", (t) => {

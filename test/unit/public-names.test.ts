@@ -1,28 +1,31 @@
 import test from "ava";
 import fc from "fast-check";
+import type { GrantedPattern } from "../../src/public/messages.js";
 import { createNames, type Names } from "../../src/public/names.js";
 import { patternMatches } from "../../src/tls-sni/index.js";
-import { handClock, pattern } from "./announcing.js";
+import { facts, handClock, pattern, usualTerms } from "./announcing.js";
 
 const holdMs = 3000;
+
+function granted(patterns: readonly string[]): GrantedPattern[] {
+  return patterns.map((pattern) => ({ pattern, balance: "least-connections" }));
+}
 
 /** Names with everything granted, past the hold that follows the start. */
 function running(grantedPatterns: readonly string[] = ["*"]) {
   const now = handClock();
   const names = createNames({ now });
-  names.configure({ grantedPatterns, startupHoldMs: holdMs });
+  names.configure({ grantedPatterns: granted(grantedPatterns), startupHoldMs: holdMs });
   now.pass(holdMs);
   return { names, now };
 }
 
 function attach(names: Names, ...sessions: string[]): void {
-  for (const session of sessions) {
-    names.attached({ session, identity: `dns:${session}`, name: session, ip: "192.0.2.1", slot: undefined });
-  }
+  for (const session of sessions) names.attached(facts(session));
 }
 
 function announce(names: Names, session: string, patterns: readonly string[], alpn: string[] = [], announcementId = 1) {
-  names.announced({ session, announcementId, patterns, alpn });
+  names.announced({ session, announcementId, patterns, ...usualTerms, alpn });
 }
 
 /** The sessions that a hello is offered to, or why none. */
@@ -80,7 +83,7 @@ test("a client without a server name finds only what is announced for everything
 test("after the start a granted name is held, another one never", (t) => {
   const now = handClock();
   const names = createNames({ now });
-  names.configure({ grantedPatterns: ["*.test"], startupHoldMs: holdMs });
+  names.configure({ grantedPatterns: granted(["*.test"]), startupHoldMs: holdMs });
   t.deepEqual(names.match({ serverName: "a.test", alpn: [] }), { status: "hold", until: now() + holdMs });
   t.is(asked(names, "a.b.test"), "server_name_not_granted");
   t.is(asked(names, undefined), "server_name_missing");
@@ -326,4 +329,74 @@ test("10,000 names withdrawn one by one cost no more than all at once", (t) => {
   });
   t.is(names.size, 0);
   t.true(spent < 1000, `${spent} ms`);
+});
+
+test("an announcement made anew on other terms has them at once, for all its names, which are never without it", (t) => {
+  const { names } = running();
+  attach(names, "s", "other");
+  announce(names, "s", ["a.test", "b.test"]);
+  announce(names, "other", ["a.test"]);
+  names.announced({ session: "s", announcementId: 1, patterns: ["a.test"], alpn: [], weight: 3, priority: 1 });
+  for (const [serverName, count] of [["a.test", 2] as const, ["b.test", 1] as const]) {
+    const match = names.match({ serverName, alpn: [] });
+    if (match.status !== "announced") return t.fail();
+    t.is(match.announcers.length, count);
+    const [mine] = match.announcers.filter(({ session }) => session.session === "s");
+    t.like(mine, { weight: 3, priority: 1, announcementId: 1 });
+    t.is(mine?.candidate.weight, 3);
+  }
+  names.sessionGone("s");
+  t.is(asked(names, "a.test"), "other");
+  return t.is(names.size, 1);
+});
+
+test("the same announcement again keeps its place in the rotation", (t) => {
+  const { names } = running();
+  attach(names, "s");
+  announce(names, "s", ["a.test"]);
+  const candidate = () => {
+    const match = names.match({ serverName: "a.test", alpn: [] });
+    return match.status === "announced" ? match.announcers[0]?.candidate : undefined;
+  };
+  const before = candidate();
+  announce(names, "s", ["a.test", "b.test"]);
+  t.is(candidate(), before);
+});
+
+test("a private proxy is the same to source-ip after a restart; another process beside it is told apart", (t) => {
+  const { names } = running();
+  for (const [session, instance] of [
+    ["before", "i1"],
+    ["after", "i2"],
+  ] as const) {
+    names.attached({ ...facts(session), identity: "dns:site", name: "proxy", instance });
+    announce(names, session, ["a.test"]);
+  }
+  const match = names.match({ serverName: "a.test", alpn: [] });
+  if (match.status !== "announced") return t.fail();
+  const [before, after] = match.announcers.map(({ candidate }) => candidate);
+  t.is(before!.key, after!.key);
+  return t.not(before!.tieKey, after!.tieKey);
+});
+
+test("clients are dealt out as the most specific granted pattern says that covers their name", (t) => {
+  const names = createNames({ now: handClock() });
+  t.is(names.balanceOf("a.test"), "least-connections");
+  names.configure({
+    startupHoldMs: 0,
+    grantedPatterns: [
+      { pattern: "*", balance: "least-connections" },
+      { pattern: "**.test", balance: "round-robin" },
+      { pattern: "*.test", balance: "random-two" },
+      { pattern: "a.test", balance: "source-ip" },
+    ],
+  });
+  t.deepEqual(
+    ["a.test", "b.test", "c.b.test", "example.com", undefined].map((name) => names.balanceOf(name)),
+    ["source-ip", "random-two", "round-robin", "least-connections", "least-connections"],
+  );
+  names.configure({ startupHoldMs: 0, grantedPatterns: [{ pattern: "*.test", balance: "source-ip" }] });
+  t.is(names.balanceOf("b.test"), "source-ip");
+  names.configure({ startupHoldMs: 0, grantedPatterns: [] });
+  t.is(names.balanceOf("b.test"), "least-connections");
 });

@@ -2,7 +2,7 @@ import test from "ava";
 import fc from "fast-check";
 import { createGrants, type GrantStatement } from "../../src/public/grants.js";
 import { createRegistry, type RegistryChange } from "../../src/public/registry.js";
-import { dns } from "./announcing.js";
+import { dns, usualTerms } from "./announcing.js";
 
 /**
  * The registry against a model that is too simple to be wrong: one list of claims, in order of arrival, judged from the
@@ -54,7 +54,12 @@ const anyStep: fc.Arbitrary<Step> = fc.oneof(
 function grantsOf(permissions: Permissions) {
   const statements: GrantStatement[] = identities
     .filter((identity) => permissions[identity] !== "none")
-    .map((identity) => ({ identity, names: ["*"], shared: permissions[identity] === "shared" }));
+    .map((identity) => ({
+      identity,
+      names: ["*"],
+      shared: permissions[identity] === "shared",
+      balance: "least-connections",
+    }));
   return createGrants(statements);
 }
 
@@ -136,7 +141,7 @@ function createReplica() {
       for (const { session, announcementId, patterns, alpn } of change.accepted) {
         for (const name of patterns) {
           const key = `${session} ${announcementId} ${name}`;
-          if (held.has(key)) throw new Error(`${key} was accepted twice`);
+          if (held.get(key) === alpn.join()) throw new Error(`${key} was accepted twice`);
           held.set(key, alpn.join());
         }
       }
@@ -186,7 +191,7 @@ function take(registry: ReturnType<typeof createRegistry>, step: Step): Registry
   switch (step.type) {
     case "announce": {
       const who = { session: step.session, identity: dns(identityOf(step.session)) };
-      return registry.announce(who, { announcementId: step.id, names: step.names, alpn: step.alpn });
+      return registry.announce(who, { announcementId: step.id, names: step.names, ...usualTerms, alpn: step.alpn });
     }
     case "withdraw":
       return registry.withdraw(step.session, step.id);

@@ -1,19 +1,22 @@
 import test from "ava";
 import { createGrants, type GrantStatement } from "../../src/public/grants.js";
 import { createRegistry, maxNamesPerSession, type RegistryChange } from "../../src/public/registry.js";
-import { dns } from "./announcing.js";
+import type { Terms } from "../../src/public/terms.js";
+import { dns, usualTerms } from "./announcing.js";
 
 const grant = (identity: string, names: readonly string[], shared = false): GrantStatement => ({
   identity,
   names,
   shared,
+  balance: "least-connections",
 });
 const everything = (...identities: string[]) => createGrants(identities.map((identity) => grant(identity, ["*"])));
 const who = (session: string, identity: string) => ({ session, identity: dns(identity) });
-const announcement = (names: readonly string[], announcementId = 1, alpn: readonly string[] = []) => ({
+const announcement = (names: readonly string[], announcementId = 1, terms: Partial<Terms> = {}) => ({
   announcementId,
   names,
-  alpn,
+  ...usualTerms,
+  ...terms,
 });
 /** `session name status`, in the order in which they are told. */
 const told = ({ results }: RegistryChange) =>
@@ -33,7 +36,7 @@ test("each name of an announcement gets its own result, also one that is no name
     "s one.example.com accepted",
     "s other.test denied",
   ]);
-  t.deepEqual(change.accepted, [{ session: "s", announcementId: 1, alpn: [], patterns: ["one.example.com"] }]);
+  t.deepEqual(change.accepted, [{ session: "s", announcementId: 1, ...usualTerms, patterns: ["one.example.com"] }]);
   t.is(registry.accepted, 1);
 });
 
@@ -44,7 +47,7 @@ test("a name passes on to those who wait, in order of arrival, and they are told
   t.deepEqual(told(registry.announce(who("sb", "b"), announcement(["x.test"]))), ["sb x.test taken"]);
   const change = registry.drop("sa");
   t.deepEqual(told(change), ["sc x.test accepted"]);
-  t.deepEqual(change.accepted, [{ session: "sc", announcementId: 7, alpn: [], patterns: ["x.test"] }]);
+  t.deepEqual(change.accepted, [{ session: "sc", announcementId: 7, ...usualTerms, patterns: ["x.test"] }]);
   t.deepEqual(told(registry.withdraw("sc", 7)), ["sb x.test accepted"]);
 });
 
@@ -71,23 +74,41 @@ test("an announcement made anew with other protocols never frees the names that 
   const registry = createRegistry(everything("a", "b"));
   registry.announce(who("s", "a"), announcement(["x.test", "y.test"]));
   registry.announce(who("waiting", "b"), announcement(["x.test"]));
-  const change = registry.announce(who("s", "a"), announcement(["x.test"], 1, ["h2"]));
+  const change = registry.announce(who("s", "a"), announcement(["x.test"], 1, { alpn: ["h2"] }));
   t.deepEqual(told(change), ["s x.test accepted"]);
-  t.deepEqual(change.withdrawn, [{ session: "s", announcementId: 1, patterns: ["y.test", "x.test"] }]);
-  t.deepEqual(change.accepted, [{ session: "s", announcementId: 1, alpn: ["h2"], patterns: ["x.test"] }]);
+  t.deepEqual(change.withdrawn, [{ session: "s", announcementId: 1, patterns: ["y.test"] }]);
+  t.deepEqual(change.accepted, [
+    { session: "s", announcementId: 1, ...usualTerms, alpn: ["h2"], patterns: ["x.test"] },
+  ]);
+});
+
+test("an announcement made anew with another weight or priority is accepted anew, and nothing is withdrawn", (t) => {
+  const registry = createRegistry(everything("a"));
+  registry.announce(who("s", "a"), announcement(["x.test", "y.test"]));
+  for (const terms of [
+    { weight: 3, priority: 0 },
+    { weight: 3, priority: 1 },
+  ]) {
+    const change = registry.announce(who("s", "a"), announcement(["x.test", "y.test"], 1, terms));
+    t.deepEqual(change.withdrawn, []);
+    t.deepEqual(change.accepted, [
+      { session: "s", announcementId: 1, alpn: [], ...terms, patterns: ["x.test", "y.test"] },
+    ]);
+  }
+  t.like(registry.list()[0], { weight: 3, priority: 1 });
 });
 
 test("an announcement made anew as it was changes nothing and is answered again", (t) => {
   const registry = createRegistry(everything("a"));
-  registry.announce(who("s", "a"), announcement(["x.test"], 1, ["h2"]));
-  const change = registry.announce(who("s", "a"), announcement(["X.test."], 1, ["h2"]));
+  registry.announce(who("s", "a"), announcement(["x.test"], 1, { alpn: ["h2"] }));
+  const change = registry.announce(who("s", "a"), announcement(["X.test."], 1, { alpn: ["h2"] }));
   t.deepEqual(told(change), ["s x.test accepted"]);
   t.deepEqual([change.accepted, change.withdrawn], [[], []]);
 });
 
 test("one name in two announcements of a session is freed with the second", (t) => {
   const registry = createRegistry(everything("a", "b"));
-  registry.announce(who("s", "a"), announcement(["x.test"], 1, ["h2"]));
+  registry.announce(who("s", "a"), announcement(["x.test"], 1, { alpn: ["h2"] }));
   registry.announce(who("s", "a"), announcement(["x.test"], 2));
   registry.announce(who("other", "b"), announcement(["x.test"]));
   t.deepEqual(told(registry.withdraw("s", 1)), []);
@@ -157,7 +178,7 @@ test("10,000 names are announced, announced anew, regranted and dropped in well 
   const a = who("s", "a");
   t.true(ms(() => registry.announce(a, announcement(names))) < 2000);
   t.true(ms(() => registry.announce(a, announcement(names))) < 2000);
-  t.true(ms(() => registry.announce(a, announcement(names, 1, ["h2"]))) < 2000);
+  t.true(ms(() => registry.announce(a, announcement(names, 1, { alpn: ["h2"] }))) < 2000);
   t.true(ms(() => registry.regrant(grants())) < 2000);
   t.is(registry.accepted, 10_000);
   t.true(ms(() => registry.drop("s")) < 2000);

@@ -3,16 +3,22 @@ import fc from "fast-check";
 import type { ToPublicDataPlane } from "../../src/public/messages.js";
 import { createNames } from "../../src/public/names.js";
 import { createReplay } from "../../src/public/replay.js";
+import type { Terms } from "../../src/public/terms.js";
+import { facts, usualTerms } from "./announcing.js";
 
 const anySession = fc.constantFrom("s1", "s2", "s3");
 const anyPatterns = fc.subarray(["a.test", "b.test", "*.test", "**.test", "*"], { minLength: 1 });
+const anyTerms: fc.Arbitrary<Terms> = fc.record({
+  alpn: fc.constantFrom([], ["h2"]),
+  weight: fc.integer({ min: 1, max: 2 }),
+  priority: fc.nat(1),
+});
 const anyAnnouncement = fc.record({ session: anySession, announcementId: fc.nat({ max: 2 }), patterns: anyPatterns });
 const anyMessage: fc.Arbitrary<ToPublicDataPlane> = fc.oneof(
-  anySession.map((session): ToPublicDataPlane => {
-    const facts = { session, identity: `dns:${session}`, name: session, ip: "192.0.2.1", slot: undefined };
-    return { type: "attached", session: facts };
-  }),
-  anyAnnouncement.map((one): ToPublicDataPlane => ({ type: "announced", names: [{ ...one, alpn: [] }] })),
+  anySession.map((session): ToPublicDataPlane => ({ type: "attached", session: facts(session) })),
+  fc
+    .tuple(anyAnnouncement, anyTerms)
+    .map(([one, terms]): ToPublicDataPlane => ({ type: "announced", names: [{ ...one, ...terms }] })),
   anyAnnouncement.map((one): ToPublicDataPlane => ({ type: "withdrawn", ...one })),
   anySession.map((session): ToPublicDataPlane => ({ type: "sessionGone", session, splices: "keep" })),
   anySession.map((session): ToPublicDataPlane => ({ type: "sessionLeaving", session })),
@@ -30,9 +36,13 @@ function namesAfter(messages: readonly ToPublicDataPlane[]) {
     else if (message.type === "sessionGone") names.sessionGone(message.session);
   }
   return ["a.test", "b.test", "c.test", "d.c.test", "other", undefined].map((serverName) => {
-    const match = names.match({ serverName, alpn: [] });
+    const match = names.match({ serverName, alpn: ["h2"] });
     if (match.status !== "announced") return match.status;
-    return match.announcers.map(({ session, announcementId }) => `${session.session} ${announcementId}`).toSorted();
+    return match.announcers
+      .map(({ session, announcementId, alpn, weight, priority, candidate }) =>
+        [session.session, announcementId, alpn, weight, candidate.weight, priority].join(" "),
+      )
+      .toSorted();
   });
 }
 
@@ -65,9 +75,9 @@ test("the replay holds the last settings, and nothing of what is over", (t) => {
   replay.note(configure(1));
   replay.note({
     type: "attached",
-    session: { session: "s", identity: "dns:s", name: "s", ip: "192.0.2.1", slot: 3 },
+    session: { ...facts("s"), slot: 3 },
   });
-  replay.note({ type: "announced", names: [{ session: "s", announcementId: 1, patterns: ["a.test"], alpn: [] }] });
+  replay.note({ type: "announced", names: [{ session: "s", announcementId: 1, patterns: ["a.test"], ...usualTerms }] });
   replay.note(configure(2));
   t.deepEqual(
     replay.messages().map(({ type }) => type),

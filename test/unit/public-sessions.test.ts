@@ -32,6 +32,8 @@ function table(t: ExecutionContext) {
         told.push(`attached ${session.identity.text}`);
       },
       received: (_session, message) => told.push(`received ${message.type}`),
+      suspected: ({ hello }) => told.push(`suspected ${hello.instance}`),
+      answers: ({ hello }) => told.push(`answers ${hello.instance}`),
       detached: (_session, why) => told.push(`detached: ${why}`),
       refused: (reason: ReasonCode, _peer, detail) => told.push(`${reason}: ${detail}`),
     },
@@ -171,4 +173,43 @@ test.serial("a peer that reads nothing for three pings is ended, one that was sl
   t.is(slow.link.destroyed, undefined);
   t.is(sessions.size, 1);
   t.true(told.includes("mesh_protocol_violated: the peer does not read what it is sent"));
+});
+
+test.serial("a suspect is asked at once, and clears itself only by an answer to that ping or a later one", (t) => {
+  const { sessions, told, connect, attached } = table(t);
+  const { events, sent } = connect();
+  events.received(hello("i1"));
+  mock.timers.tick(5000);
+  const nonceOf = (message: FromPublic | undefined) => (message?.type === "ping" ? message.nonce : -1n);
+  const before = nonceOf(sent.at(-1));
+  told.length = 0;
+  sessions.suspect(attached[0]!.id);
+  t.is(sent.length, 2);
+  const asked = nonceOf(sent.at(-1));
+  // What it answers to a ping from before says nothing: it may have hung since.
+  events.received({ type: "pong", nonce: before });
+  t.deepEqual(told, ["suspected i1"]);
+  events.received({ type: "pong", nonce: asked });
+  t.deepEqual(told, ["suspected i1", "answers i1"]);
+  events.received({ type: "pong", nonce: asked });
+  t.is(told.length, 2);
+
+  sessions.suspect(attached[0]!.id);
+  mock.timers.tick(5000);
+  events.received({ type: "pong", nonce: nonceOf(sent.at(-1)) });
+  t.deepEqual(told.slice(2), ["suspected i1", "answers i1"]);
+});
+
+test.serial("whoever suspects again is told, and the peer is not asked twice; one that is gone is no suspect", (t) => {
+  const { sessions, told, connect, attached } = table(t);
+  const { events, sent } = connect();
+  events.received(hello("i1"));
+  sessions.suspect(attached[0]!.id);
+  sessions.suspect(attached[0]!.id);
+  t.is(sent.length, 1);
+  t.is(told.filter((line) => line === "suspected i1").length, 2);
+  events.closed("gone");
+  told.length = 0;
+  sessions.suspect(attached[0]!.id);
+  t.deepEqual(told, []);
 });

@@ -1,6 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "ava";
+import { balanceMethods } from "../../src/balance/method.js";
 import { linesAt, linesOf, privateYaml, publicYaml, type RoleName, settingsDirectory } from "./settings-files.js";
 
 interface Case {
@@ -162,6 +163,11 @@ const cases: Case[] = [
       "settings.yml:3:12 mesh.publics: the list is empty, expected at least one item: host:port or [v6]:port",
       "settings.yml:7:20 targets[0].names: the list is empty, expected at least one item: a server-name pattern: a.example.com, *.example.com, **.example.com or *",
     ],
+  },
+  {
+    what: "a way of balancing that there is not is told which there are",
+    text: "grants: [{ identity: a, names: [a], balance: random }]",
+    lines: [`settings.yml:9:46 grants[0].balance: expected one of ${balanceMethods.join(", ")}, found "random"`],
   },
   {
     what: "server-name patterns",
@@ -338,7 +344,7 @@ test("the problems of all files and of the environment come at once, in their or
   t.deepEqual(linesAt(directory, directory, "public", { PROXY_LOG_LEVEL: "loud", PROXY_SHUTDOWN_GRACE_M: "1" }), [
     "1.yml:1:7 name: expected text of 1-64 characters, found the number 7 (put it in quotes)",
     "2.yaml:1:1 logg: this key is not known, did you mean log?",
-    "2.yaml:2:9 grants: expected a list of maps with identity, names, shared, found the number 5",
+    "2.yaml:2:9 grants: expected a list of maps with identity, names, shared, balance, found the number 5",
     "3.json:1:2: this is not valid YAML: flow map must end with a }",
     "PROXY_SHUTDOWN_GRACE_M: this variable is not known, did you mean PROXY_SHUTDOWN_GRACE_MS?",
     'PROXY_LOG_LEVEL log.level: expected one of trace, debug, info, warn, error, fatal, silent, found "loud"',

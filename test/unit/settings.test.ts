@@ -243,8 +243,8 @@ test("a directory is its files in name order: maps merge, grants are joined, oth
   } as never);
   t.is(settings.shutdown.graceMs, 5);
   t.deepEqual(settings.grants, [
-    { identity: "a", names: ["a"], shared: false },
-    { identity: "b", names: ["b"], shared: true },
+    { identity: "a", names: ["a"], shared: false, balance: "least-connections" },
+    { identity: "b", names: ["b"], shared: true, balance: "least-connections" },
   ]);
 });
 
