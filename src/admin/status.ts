@@ -9,6 +9,20 @@ export interface WorkerStatus {
   readonly live: number;
 }
 
+/** Where a private proxy sends the clients of some names. */
+export interface TargetStatus {
+  readonly names: readonly string[];
+  readonly addresses: readonly {
+    readonly address: string;
+    /** `unchecked`: there is no health check, or it has not come to a result yet. */
+    readonly state: "unchecked" | "up" | "down";
+    /** Where it is down. */
+    readonly why: string | null;
+    /** Connections; null where they are not counted. */
+    readonly live: number | null;
+  }[];
+}
+
 /** What `/status` answers. Fields are added, never renamed; `version` rises when that is not enough. */
 export interface Status {
   readonly version: 1;
@@ -17,6 +31,8 @@ export interface Status {
   readonly ready: boolean;
   readonly attachments: readonly Readonly<Record<string, unknown>>[];
   readonly announcements: readonly Readonly<Record<string, unknown>>[];
+  /** Of a private proxy. */
+  readonly targets?: readonly TargetStatus[];
   readonly connections: { readonly opened: number; readonly closed: number; readonly live: number };
   readonly refused: Partial<Record<ReasonCode, number>>;
   readonly bytes: { readonly up: number; readonly down: number };

@@ -1,5 +1,5 @@
 import colors from "picocolors";
-import type { Status } from "../admin/status.js";
+import type { Status, TargetStatus } from "../admin/status.js";
 import { type ReasonCode, reason } from "../base/reasons.js";
 import type { TargetOptions } from "./admin-target.js";
 import { askRunning } from "./ask.js";
@@ -39,6 +39,7 @@ function renderStatus(status: Status): string {
       status.role === "public" ? publicColumns.announcements : privateColumns.announcements,
     ),
   ];
+  if (status.targets !== undefined) lines.push("", ...table("targets", targetRows(status.targets), targetColumns));
   const refused = Object.entries(status.refused).map(([code, count]) => ({
     reason: code,
     count,
@@ -57,6 +58,16 @@ const privateColumns = {
   attachments: ["publicProxy", "state", "nodeName", "since", "why"],
   announcements: ["name", "target", "publicProxy", "status", "detail"],
 } as const;
+
+const targetColumns = ["names", "address", "state", "live", "why"];
+
+/** One for each address. Of many names only the first, for a target may bear thousands. */
+function targetRows(targets: readonly TargetStatus[]) {
+  return targets.flatMap(({ names, addresses }) => {
+    const more = names.length === 1 ? "" : ` and ${names.length - 1} more`;
+    return addresses.map((address) => ({ ...address, names: `${names[0]}${more}` }));
+  });
+}
 
 function table(
   title: string,

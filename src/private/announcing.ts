@@ -28,7 +28,8 @@ export interface AnnouncementStatus {
   readonly target: string;
   readonly alpn: readonly string[];
   readonly publicProxy: string;
-  readonly status: NameResult["status"] | "pending";
+  /** `pending`: not announced yet, or not answered. `withdrawn`: its target is down. */
+  readonly status: NameResult["status"] | "pending" | "withdrawn";
   readonly detail: string;
 }
 
@@ -43,7 +44,7 @@ interface Public {
 
 export interface AnnouncingOptions {
   readonly log: Log;
-  readonly book: Pick<TargetBook, "current" | "isReady" | "settled">;
+  readonly book: Pick<TargetBook, "current" | "serving" | "settled">;
 }
 
 export function createAnnouncing({ log, book }: AnnouncingOptions): Announcing {
@@ -55,7 +56,9 @@ export function createAnnouncing({ log, book }: AnnouncingOptions): Announcing {
     if (send === undefined) return;
     for (const target of book.current) {
       const { announcementId, names, alpn, weight, priority } = target;
-      if (!book.isReady(target)) continue;
+      const { state } = book.serving(target);
+      if (state === "down" && told.has(announcementId)) withdraw(publicProxy, announcementId);
+      if (state !== "up") continue;
       const before = told.get(announcementId);
       if (before?.weight === weight && before.priority === priority) continue;
       told.set(announcementId, target);
@@ -85,16 +88,14 @@ export function createAnnouncing({ log, book }: AnnouncingOptions): Announcing {
   }
 
   function statusOf({ publicProxy, results }: Public, target: NumberedTarget): AnnouncementStatus[] {
+    const serving = book.serving(target);
+    const known = results.get(target.announcementId);
+    const unannounced = serving.state === "up" ? undefined : serving;
     return target.names.map((name) => {
-      const result = results.get(target.announcementId)?.get(name);
-      return {
-        name,
-        target: addressesOf(target),
-        alpn: target.alpn,
-        publicProxy,
-        status: result?.status ?? "pending",
-        detail: result?.detail ?? "",
-      };
+      const result = known?.get(name);
+      const status = unannounced?.state === "down" ? "withdrawn" : (result?.status ?? "pending");
+      const detail = unannounced?.why ?? result?.detail ?? "";
+      return { name, target: addressesOf(target), alpn: target.alpn, publicProxy, status, detail };
     });
   }
 

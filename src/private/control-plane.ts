@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { SecureContext } from "node:tls";
+import type { TargetStatus } from "../admin/status.js";
 import { monotonic } from "../base/deadline.js";
 import type { Log } from "../base/log.js";
 import { lookupAll } from "../base/lookup.js";
@@ -18,9 +19,10 @@ import type { ResolvedAddress } from "../transport/transport.js";
 import { type AnnouncedTo, type AnnouncementStatus, createAnnouncing } from "./announcing.js";
 import { type Attachment, createAttachment } from "./attachment.js";
 import type { EndpointRules } from "./endpoint-rules.js";
+import { createHealthChecks } from "./health-checks.js";
 import type { FromPrivateDataPlane, PrivateDataPlaneConfig, RendezvousRecord, ToPrivateDataPlane } from "./messages.js";
 import { createPools } from "./pool.js";
-import { createTargetBook, type TargetStatement } from "./target-book.js";
+import { createTargetBook, type NumberedTarget, type TargetStatement } from "./target-book.js";
 
 /** No client waits longer, whatever an offer says. */
 const maxOfferMs = 600_000;
@@ -40,12 +42,15 @@ export interface PrivateControlPlaneOptions {
   readonly endpointRules: EndpointRules;
   readonly targets: readonly TargetStatement[];
   readonly pool: PoolSettings;
+  /** What the server with this slot has, over all data planes. */
+  readonly connections: (slot: number) => number;
 }
 
 /** Attachments, targets and endpoint rules of a private proxy. It decides; the data plane is told, and acts. */
 export interface PrivateControlPlane {
   attachments(): AttachmentStatus[];
   announcements(): AnnouncementStatus[];
+  targets(): TargetStatus[];
   readonly attached: number;
   readonly accepted: number;
   /** Dial-backs that are parked, or on their way to it. */
@@ -69,6 +74,7 @@ export interface AttachmentStatus {
   readonly retryAt: string | null;
 }
 
+/** A public proxy, and what it is told. */
 interface Public {
   readonly address: string;
   readonly attachment: Attachment;
@@ -84,8 +90,13 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
   const book = createTargetBook({
     publish: (targets) => port.post({ type: "targets", targets }),
     lookup: lookupAll,
-    changed: () => announcing.update(),
+    healthOf: (server) => checks.of(server),
+    changed() {
+      checks.follow(book.current);
+      announcing.update();
+    },
   });
+  const checks = createHealthChecks({ log, addressesOf: book.whereIs, changed: book.healthChanged });
   const announcing = createAnnouncing({ log, book });
   book.replace(options.targets);
   /** Which public proxy made the offers of a session, by `sessionKey`: declines go back there. */
@@ -211,6 +222,15 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
     pools.unparked(session, how, count);
   }
 
+  function targetStatus({ names, servers }: NumberedTarget): TargetStatus {
+    const addresses = servers.map((server) => {
+      const health = checks.of(server);
+      const live = server.slot === undefined ? null : options.connections(server.slot);
+      return { address: server.text, state: health.state, why: health.state === "down" ? health.why : null, live };
+    });
+    return { names, addresses };
+  }
+
   port.receive((message) => {
     switch (message.type) {
       case "declined":
@@ -234,6 +254,7 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
   return {
     attachments: () => publics.map(attachmentStatus),
     announcements: announcing.list,
+    targets: () => book.current.map(targetStatus),
     get attached() {
       return publics.filter(({ attachment }) => attachment.state.state === "attached").length;
     },
@@ -251,6 +272,7 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
     async drain() {
       leaving = true;
       pools.close();
+      checks.close();
       for (const { attachment } of publics) {
         attachment.stopReconnecting();
         attachment.send({ type: "leaving" });
@@ -260,6 +282,7 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
     },
     async close() {
       pools.close();
+      checks.close();
       port.post({ type: "close" });
       await closed.settled;
       drained.settle();

@@ -24,7 +24,7 @@ const verdictTravelShare = 0.1;
 
 /** What the story of a rendezvous needs of the data plane. */
 export interface RendezvousPlane {
-  /** Throws `name_not_served` or `shutting_down`. */
+  /** Throws `name_not_served`, `shutting_down`, or `target_unreachable` where all of it is known to be down. */
   targetOf(offer: IncomingOffer): Target;
   /** Dials the server that balancing chooses, or the next ones. Throws `target_unreachable`. */
   connectTarget(rendezvous: LiveRendezvous, target: Target, deadline: Deadline): Connecting;
@@ -82,7 +82,9 @@ export function startPrivateDataPlane(options: PrivateDataPlaneOptions): void {
   const plane: RendezvousPlane = {
     targetOf(offer) {
       if (draining) throw new ProxyError("shutting_down");
-      return targets.of(offer);
+      const target = targets.of(offer);
+      if (target.servers.some(({ up }) => up)) return target;
+      throw new ProxyError("target_unreachable", `target ${target.address} is down`);
     },
     connectTarget: (rendezvous, target, deadline) =>
       reachServer(transport, {

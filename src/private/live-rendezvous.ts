@@ -162,12 +162,14 @@ class Rendezvous implements LiveRendezvous, RosterMember {
   }
 
   refuse(error: unknown): void {
+    const isDialled = this.#cancel !== undefined;
     const code = this.#cancelled ? "offer_cancelled" : codeOf(error);
     // Nothing where a verdict went out before, or the public proxy has left.
     if (!this.#cancelled) this.#parked?.end(Uint8Array.of(encodeVerdict(declineVerdict(code))));
     this.#giveUp();
     this.#shared.counters.refuse(code);
-    if (this.#parked === undefined && toldOnTheMesh.has(code))
+    const isDown = code === "target_unreachable" && !isDialled;
+    if (this.#parked === undefined && (isDown || toldOnTheMesh.has(code)))
       this.#shared.declined(this.session, this.offer.token, code);
     this.#close({
       bytesUp: 0,

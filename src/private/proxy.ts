@@ -66,6 +66,7 @@ export async function startPrivateProxy(options: PrivateProxyOptions): Promise<P
     endpointRules: createEndpointRules(mesh.rendezvous),
     targets: settings.targets.map(targetStatement),
     pool: settings.pool,
+    connections: dataPlanes.connections,
   });
 
   const startedAt = new Date();
@@ -80,6 +81,7 @@ export async function startPrivateProxy(options: PrivateProxyOptions): Promise<P
       ready: ready(),
       attachments: control.attachments().map((attachment) => ({ ...attachment })),
       announcements: control.announcements().map((announcement) => ({ ...announcement })),
+      targets: control.targets(),
       connections: { opened, closed, live: opened - closed },
       bytes: { up: bytesUp, down: bytesDown },
       pooledDialBacks: control.pooled,

@@ -4,8 +4,8 @@ import type { Endpoint } from "../transport/endpoint.js";
 import type { Target } from "./targets.js";
 
 /** PostgreSQL's SSLRequest: length 8, code 80877103. Frontend/backend protocol, "Message Formats". */
-const sslRequest = Uint8Array.of(0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f);
-const agreed = 0x53; // "S"
+export const sslRequest = Uint8Array.of(0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f);
+export const agreed = 0x53; // "S"
 
 /**
  * Asks a target for TLS in its own way, where its settings say so, before it is given a client: the public proxy has

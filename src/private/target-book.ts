@@ -3,6 +3,7 @@ import type { BalanceMethod } from "../balance/method.js";
 import { type Address, formatAddress } from "../base/address.js";
 import { createSlots } from "../base/count-board.js";
 import type { ResolvedAddress } from "../transport/transport.js";
+import type { Health, HealthCheck } from "./health.js";
 import { createHosts, type HostsOptions } from "./hosts.js";
 import type { TargetFacts } from "./messages.js";
 import { maxSlots } from "./server-loads.js";
@@ -19,6 +20,8 @@ export interface TargetStatement {
   readonly balance: BalanceMethod;
   readonly weight: number;
   readonly priority: number;
+  /** None: every address counts as up. */
+  readonly healthCheck?: HealthCheck;
   readonly proxyProtocol: "none" | "v1" | "v2";
   readonly startTls: "none" | "postgres";
   readonly connectTimeoutMs: number;
@@ -45,42 +48,55 @@ export interface TargetBook {
     readonly added: readonly NumberedTarget[];
     readonly removed: readonly NumberedTarget[];
   };
-  /** Whether the target can serve: its host has been looked up, found or not. */
-  isReady(target: NumberedTarget): boolean;
-  /** Whether all of them can: what is gone may then be withdrawn. */
+  serving(target: NumberedTarget): Serving;
+  /** Whether it is known of all of them: what is gone may then be withdrawn. */
   readonly settled: boolean;
+  /** Where a server is now; undefined before its name has been looked up for the first time. */
+  whereIs(server: NumberedServer): readonly ResolvedAddress[] | undefined;
+  /** The health of a server is another one. */
+  healthChanged(): void;
   close(): void;
 }
+
+/** Whether a target can take clients. */
+export type Serving =
+  /** Not known yet: its names are being looked up, or its addresses checked for the first time. */
+  | { readonly state: "pending"; readonly why: string }
+  | { readonly state: "up" }
+  | { readonly state: "down"; readonly why: string };
 
 export interface TargetBookOptions {
   readonly publish: (targets: readonly TargetFacts[]) => void;
   readonly lookup: HostsOptions["lookup"];
-  /** A target came, went, or became ready: after it was published. */
+  readonly healthOf: (server: NumberedServer) => Health;
+  /** A target came, went, or can take clients that could not: after it was published. */
   readonly changed: () => void;
 }
 
-export function createTargetBook({ publish, lookup, changed }: TargetBookOptions): TargetBook {
+export function createTargetBook(options: TargetBookOptions): TargetBook {
+  const { publish, healthOf } = options;
   let current: readonly NumberedTarget[] = [];
   /** Gone from the settings: first those that nobody has replaced yet. */
   let replaced: readonly NumberedTarget[] = [];
   let retired: readonly NumberedTarget[] = [];
-  const hosts = createHosts({ lookup, changed: tell });
+  const hosts = createHosts({ lookup: options.lookup, changed: tell });
   const retirements = new Set<NodeJS.Timeout>();
   const slots = createSlots<string>(maxSlots);
   let nextId = 1;
 
   function facts(target: NumberedTarget): TargetFacts {
-    const { announcementId, names, servers, balance, proxyProtocol, startTls, connectTimeoutMs } = target;
+    const { announcementId, names, servers, balance, healthCheck, proxyProtocol, startTls, connectTimeoutMs } = target;
+    const isUp = (server: NumberedServer) => healthCheck === undefined || healthOf(server).state === "up";
     return {
       announcementId,
       patterns: names,
       address: addressesOf(target),
       balance,
-      servers: servers.map(({ address, text, slot }) => ({
-        address: text,
-        slot,
-        resolved: resolved(address),
-        up: true,
+      servers: servers.map((server) => ({
+        address: server.text,
+        slot: server.slot,
+        resolved: resolved(server.address),
+        up: isUp(server),
       })),
       proxyProtocol,
       startTls,
@@ -110,19 +126,29 @@ export function createTargetBook({ publish, lookup, changed }: TargetBookOptions
   function tell(): void {
     publish(everything().map(facts));
     if (isSettled()) retire();
-    changed();
+    options.changed();
   }
 
-  function isReady({ addresses }: NumberedTarget): boolean {
-    return hostNames([{ addresses }]).every(hosts.lookedUp);
+  function isLookedUp(address: Address): boolean {
+    return hostNames([address]).every(hosts.lookedUp);
+  }
+
+  function serving({ addresses, servers, healthCheck }: NumberedTarget): Serving {
+    if (!addresses.every(isLookedUp)) return { state: "pending", why: "its names are being looked up" };
+    if (healthCheck === undefined) return { state: "up" };
+    const health = servers.map((server) => ({ ...healthOf(server), text: server.text }));
+    if (health.some(({ state }) => state === "up")) return { state: "up" };
+    const down = health.flatMap((one) => (one.state === "down" ? `${one.text}: ${one.why}` : []));
+    if (down.length < health.length) return { state: "pending", why: "its addresses are being checked" };
+    return { state: "down", why: down.join("; ") };
   }
 
   function isSettled(): boolean {
-    return current.every(isReady);
+    return current.every((target) => serving(target).state !== "pending");
   }
 
   function follow(): void {
-    hosts.follow(new Set(hostNames(everything())));
+    hosts.follow(new Set(hostNames(everything().flatMap(({ addresses }) => addresses))));
   }
 
   function retire(): void {
@@ -163,10 +189,12 @@ export function createTargetBook({ publish, lookup, changed }: TargetBookOptions
       tell();
       return { added, removed };
     },
-    isReady,
+    serving,
     get settled() {
       return isSettled();
     },
+    whereIs: ({ address }) => (isLookedUp(address) ? resolved(address) : undefined),
+    healthChanged: tell,
     close() {
       hosts.close();
       for (const retirement of retirements) clearTimeout(retirement);
@@ -175,10 +203,8 @@ export function createTargetBook({ publish, lookup, changed }: TargetBookOptions
 }
 
 /** What has to be looked up. */
-function hostNames(targets: readonly Pick<NumberedTarget, "addresses">[]): readonly string[] {
-  return targets.flatMap(({ addresses }) =>
-    addresses.flatMap((address) => (address.kind === "tcp" && isIP(address.host) === 0 ? address.host : [])),
-  );
+function hostNames(addresses: readonly Address[]): readonly string[] {
+  return addresses.flatMap((address) => (address.kind === "tcp" && isIP(address.host) === 0 ? address.host : []));
 }
 
 function idsOf(targets: readonly NumberedTarget[]): ReadonlySet<number> {
@@ -196,6 +222,7 @@ export function addressesOf({ addresses }: Pick<TargetStatement, "addresses">): 
 
 /** What makes a target another one. Weight and priority do not: they are announced anew under the same id. */
 function fingerprint(statement: TargetStatement): string {
-  const { names, alpn, addresses, balance, proxyProtocol, startTls, connectTimeoutMs } = statement;
-  return JSON.stringify([names, alpn, addresses, balance, proxyProtocol, startTls, connectTimeoutMs]);
+  const { names, alpn, addresses, balance, healthCheck, proxyProtocol, startTls, connectTimeoutMs } = statement;
+  const check = healthCheck && Object.entries(healthCheck).toSorted();
+  return JSON.stringify([names, alpn, addresses, balance, check, proxyProtocol, startTls, connectTimeoutMs]);
 }

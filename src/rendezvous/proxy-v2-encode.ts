@@ -61,6 +61,12 @@ export function encodeProxyV2(fields: ProxyHeaderFields): Uint8Array {
   return bytes;
 }
 
+/** A header of the sender's own connection, a health check: `LOCAL`, `AF_UNSPEC`, nothing else. Section 2.2. */
+export const proxyV2Local: Uint8Array = Buffer.concat([
+  signature,
+  Uint8Array.of(commandBytes.local, familyBytes.unspec, 0, 0),
+]);
+
 /** Writes both addresses and ports to `scratch`; returns the family byte of what a header can carry. */
 function writeAddresses({ source, destination }: ProxyPeers): number {
   if (source.family === "unix" || destination.family === "unix") return familyBytes.unspec;

@@ -8,7 +8,7 @@ import {
   tcpPeerAddress,
 } from "./network-kinds.js";
 import { socketPath } from "./path-kinds.js";
-import { mapList, nestedMap, optional, required, type Schema, setting } from "./schema.js";
+import { mapList, nestedMap, optional, optionalMap, required, type Schema, setting } from "./schema.js";
 import { both, keepalive, meshCertificates, name } from "./shared-schema.js";
 import { checkTargets } from "./target-checks.js";
 
@@ -75,6 +75,35 @@ export const privateSchema = {
         integer(0, 1000),
         0,
         "Clients go to the lowest number that can take them; a higher one is a reserve. 0, so that nobody is one unasked.",
+      ),
+      healthCheck: optionalMap(
+        {
+          type: required(
+            oneOf("tcp", "tls"),
+            "`tcp` connects and closes; `tls` makes a whole TLS handshake, which also notices a server that accepts and then says nothing.",
+          ),
+          intervalMs: setting(
+            milliseconds(1),
+            5000,
+            "From the beginning of one check to that of the next. With 5 s and `fall` 3 a server that is down is noticed within 15 s, for a connection every 5 s.",
+          ),
+          timeoutMs: setting(
+            milliseconds(1),
+            2000,
+            "How long a check may take. The server is near: one that needs 2 s for a handshake is of no use to a client that is given up after 3 s (`rendezvous.attemptTimeoutMs`).",
+          ),
+          rise: setting(
+            integer(1, 100),
+            2,
+            "After how many good checks in a row an address that was down is up again. 2, because a server that has just begun to accept may be about to fall again.",
+          ),
+          fall: setting(
+            integer(1, 100),
+            3,
+            "After how many failed checks in a row an address is down. 3, because a lost packet or a restart that is over at once is no outage: until then clients are served by the other addresses, or the other private proxies, one attempt later.",
+          ),
+        },
+        "Asks each address by itself whether it is there. Addresses that are down get no new clients; where all are, the target's names are withdrawn until one is back ([health checks](health-checks.md)). Without it a target counts as up, and each client finds out by itself.",
       ),
       proxyProtocol: setting(
         oneOf("none", "v1", "v2"),

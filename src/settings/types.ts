@@ -98,6 +98,7 @@ export interface TargetSettings {
   readonly balance: "least-connections" | "round-robin" | "random-two" | "source-ip";
   readonly weight: number;
   readonly priority: number;
+  readonly healthCheck?: HealthCheckSettings;
   readonly proxyProtocol: "none" | "v1" | "v2";
   readonly startTls: "none" | "postgres";
   readonly connectTimeoutMs: number;
@@ -114,6 +115,14 @@ export interface PoolSettings {
   readonly max: number;
   /** 0: however old. */
   readonly maxAgeMs: number;
+}
+
+export interface HealthCheckSettings {
+  readonly type: "tcp" | "tls";
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+  readonly rise: number;
+  readonly fall: number;
 }
 
 export interface SpliceLimits {

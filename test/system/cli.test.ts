@@ -106,6 +106,12 @@ test("proxy status finds a proxy of either role however it is told where", async
       t.regex(out, new RegExp(`\nattachments: 1\n[^]*\nannouncements: 1\n[^]* ${serverName} `));
     }
   }
+  for (const { out } of ways.private) {
+    t.regex(
+      out,
+      new RegExp(`\\ntargets: 1\\n[^]*\\n {2}${serverName} +127\\.0\\.0\\.1:${server.port} +unchecked +1 +-\\n`),
+    );
+  }
   const json = await runCommand(["status", "--json", "--settings", publicProxy.settingsPath]);
   const keys = ["version", "role", "name", "ready", "attachments", "announcements", "connections", "refused"];
   t.deepEqual(Object.keys(JSON.parse(json.out)).slice(0, keys.length), keys);

@@ -64,6 +64,7 @@ function controlPlane(t: ExecutionContext, servers: readonly SeenServer[], targe
     endpointRules: createEndpointRules([]),
     targets,
     pool,
+    connections: () => 0,
   });
   t.teardown(() => control.close());
   return {

@@ -4,6 +4,7 @@ import { ProxyError } from "../../src/base/errors.js";
 import type { ReasonCode } from "../../src/base/reasons.js";
 import { createLiveRendezvous } from "../../src/private/live-rendezvous.js";
 import type { RendezvousRecord } from "../../src/private/messages.js";
+import type { Server } from "../../src/private/targets.js";
 import { handClock } from "./announcing.js";
 import { fakeSplice } from "./fake-endpoint.js";
 
@@ -11,11 +12,12 @@ function table() {
   const counters = createCounters();
   const records: RendezvousRecord[] = [];
   const declined: string[] = [];
+  const left: Server[] = [];
   const live = createLiveRendezvous({
     counters,
     now: handClock(),
     ended: (record) => records.push(record),
-    left: () => {},
+    left: (server) => left.push(server),
     declined: (session, _token, reason) => declined.push(`${session} ${reason}`),
   });
   const open = (token = Buffer.alloc(32, 1)) =>
@@ -32,7 +34,7 @@ function table() {
         connectionId: "c1",
       },
     });
-  return { live, open, records, declined, totals: () => readCounters([counters.buffer]) };
+  return { live, open, records, declined, left, totals: () => readCounters([counters.buffer]) };
 }
 
 /** Lets promises that have settled be noticed. */
@@ -42,11 +44,36 @@ test("what no dial-back could say is said on the mesh, and nothing else is", (t)
   const onTheMesh: ReasonCode[] = ["name_not_served", "shutting_down", "dial_back_failed", "endpoint_refused"];
   for (const code of [...onTheMesh, "target_unreachable", "offer_expired", "offer_cancelled", "internal"] as const) {
     const { open, declined, records, totals } = table();
-    open().refuse(code === "internal" ? new Error("a fault") : new ProxyError(code));
+    const rendezvous = open();
+    rendezvous.whenCancelled(() => {});
+    rendezvous.refuse(code === "internal" ? new Error("a fault") : new ProxyError(code));
     t.deepEqual(declined, onTheMesh.includes(code) ? [`s ${code}`] : []);
     t.like(records[0], { refused: code, endedBy: code });
     t.deepEqual([totals().opened, totals().closed, totals().refused[code]], [1, 1, 1]);
   }
+});
+
+test("a target that is known to be down is said on the mesh before anything was dialled", (t) => {
+  const { open, declined } = table();
+  open().refuse(new ProxyError("target_unreachable"));
+  t.deepEqual(declined, ["s target_unreachable"]);
+});
+
+test("a server has its connection until the rendezvous is over, however it ends", async (t) => {
+  const { open, left } = table();
+  const server = { address: "a" } as Server;
+  const refused = open();
+  refused.server = server;
+  refused.refuse(new ProxyError("offer_expired"));
+  t.deepEqual(left, [server]);
+  const served = open(Buffer.alloc(32, 2));
+  served.server = server;
+  const splice = fakeSplice();
+  served.splice(splice);
+  t.is(left.length, 1);
+  splice.cut();
+  await settle();
+  t.is(left.length, 2);
 });
 
 test("a cancelled offer is called off at once, also by who begins to listen later, and its error counts as cancelled", (t) => {

@@ -1,6 +1,7 @@
 import { mock } from "node:test";
 import test, { type ExecutionContext } from "ava";
 import { isAddress, parseAddress } from "../../src/base/address.js";
+import { type Health, unchecked } from "../../src/private/health.js";
 import type { IncomingOffer, TargetFacts } from "../../src/private/messages.js";
 import { createServerBoard, createServerLoads } from "../../src/private/server-loads.js";
 import { createTargetBook, type TargetStatement } from "../../src/private/target-book.js";
@@ -32,9 +33,11 @@ function book(t: ExecutionContext) {
   const published: (readonly TargetFacts[])[] = [];
   const asked: { host: string; answer(...ips: string[]): Promise<void> }[] = [];
   let changes = 0;
+  const health = new Map<string, Health>();
   const made = createTargetBook({
     publish: (targets) => published.push(targets),
     changed: () => changes++,
+    healthOf: (server) => health.get(server.text) ?? unchecked,
     lookup: (host) =>
       new Promise((resolve) => {
         asked.push({
@@ -53,7 +56,7 @@ function book(t: ExecutionContext) {
       const ips = servers.flatMap(({ resolved }) => resolved.map((one) => (one.kind === "tcp" ? one.ip : one.path)));
       return `${announcementId} ${address} -> ${ips.join(" ")}`;
     });
-  return { book: made, published, asked, now, changes: () => changes };
+  return { book: made, published, asked, now, health, changes: () => changes };
 }
 
 test.serial("an IP address and a unix socket need no look-up", (t) => {
@@ -73,6 +76,9 @@ test.serial("a target that did not change keeps its id, one that changed in anyt
     statement("127.0.0.1:2", ["a.test"], { proxyProtocol: "v2" }),
     statement("127.0.0.1:2", ["a.test"], { connectTimeoutMs: 1 }),
     statement("127.0.0.1:2", ["a.test"], { balance: "source-ip" }),
+    statement("127.0.0.1:2", ["a.test"], {
+      healthCheck: { type: "tls", intervalMs: 1, timeoutMs: 1, rise: 1, fall: 1 },
+    }),
     statement("127.0.0.1:2", ["a.test"], { addresses: addresses("127.0.0.1:2", "127.0.0.1:4") }),
   ];
   for (const [i, changed] of changes.entries()) {
@@ -167,12 +173,45 @@ test.serial("a name server that gives no answer, or none in time, does not take 
 test.serial("a new target is ready after the first answer about its host, also when that is none", async (t) => {
   const { book: made, asked, changes } = book(t);
   made.replace([statement("host.lan:1"), statement("127.0.0.1:1")]);
-  const ready = () => made.current.map(made.isReady);
-  t.deepEqual([ready(), made.settled], [[false, true], false]);
+  const states = () => made.current.map((target) => made.serving(target).state);
+  t.deepEqual([states(), made.settled], [["pending", "up"], false]);
   const before = changes();
   await asked[0]!.answer();
-  t.deepEqual([ready(), made.settled], [[true, true], true]);
+  t.deepEqual([states(), made.settled], [["up", "up"], true]);
   t.is(changes(), before + 1);
+});
+
+test.serial("a target that is checked serves once an address is up, and is down when all of them are", (t) => {
+  const { book: made, published, health } = book(t);
+  const check = { type: "tcp", intervalMs: 1, timeoutMs: 1, rise: 1, fall: 1 } as const;
+  const two = { addresses: addresses("127.0.0.1:1", "127.0.0.1:2"), healthCheck: check };
+  made.replace([statement("127.0.0.1:1", ["a.test"], two)]);
+  const now = () => {
+    made.healthChanged();
+    return [made.serving(made.current[0]!), made.settled, published.at(-1)![0]!.servers.map(({ up }) => up)];
+  };
+  t.deepEqual(now(), [{ state: "pending", why: "its addresses are being checked" }, false, [false, false]]);
+  health.set("127.0.0.1:1", { state: "down", passed: 0, why: "refused" });
+  t.like(now(), [{ state: "pending" }, false, [false, false]]);
+  health.set("127.0.0.1:2", { state: "up", failed: 0 });
+  t.deepEqual(now(), [{ state: "up" }, true, [false, true]]);
+  health.set("127.0.0.1:2", { state: "down", passed: 0, why: "silent" });
+  t.deepEqual(now(), [{ state: "down", why: "127.0.0.1:1: refused; 127.0.0.1:2: silent" }, true, [false, false]]);
+});
+
+test.serial("what was replaced stays until what replaces it was checked, and then its time begins", (t) => {
+  const { book: made, now, health } = book(t);
+  const healthCheck = { type: "tcp", intervalMs: 1, timeoutMs: 1, rise: 1, fall: 1 } as const;
+  made.replace([statement("127.0.0.1:1")]);
+  made.replace([statement("127.0.0.1:2", ["a.test"], { healthCheck })]);
+  mock.timers.tick(60_000);
+  t.is(now()?.length, 2);
+  health.set("127.0.0.1:2", { state: "down", passed: 0, why: "refused" });
+  made.healthChanged();
+  mock.timers.tick(9999);
+  t.is(now()?.length, 2);
+  mock.timers.tick(1);
+  t.deepEqual(now(), ["2 127.0.0.1:2 -> 127.0.0.1"]);
 });
 
 test.serial("an answer that comes after the end is told to nobody", async (t) => {
