@@ -167,7 +167,7 @@ export const reasons = {
     level: "info",
     means: "the server name is granted, but no private proxy announces it",
     remedy:
-      "Look at `proxy status` on both sides: is the private proxy attached, has it a target with this name and a fitting `alpn`, was the announcement accepted?",
+      "Look at `proxy status` on both sides: is the private proxy attached, has it a target with this name and a fitting `alpn`, was the announcement accepted, or is its target down (`withdrawn`)?",
   },
   nobody_answered: {
     scope: "client",
@@ -364,8 +364,8 @@ export const reasons = {
   target_unreachable: {
     scope: "offer",
     level: "warn",
-    means: "the target did not accept a connection in time",
-    remedy: "See `detail`: start the internal server, or correct `targets[].address`.",
+    means: "the target did not accept a connection in time, or is down as its health checks say",
+    remedy: "See `detail`: start the internal server, or correct `targets[].address` or `addresses`.",
   },
   target_refuses_tls: {
     scope: "offer",
