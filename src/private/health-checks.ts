@@ -21,7 +21,7 @@ export interface HealthChecksOptions {
   readonly log: Log;
   /** Where a server is now; undefined as long as its name has not been looked up yet, and it is not checked before. */
   readonly addressesOf: (server: NumberedServer) => readonly ResolvedAddress[] | undefined;
-  /** An address is up, or down, that was not before. */
+  /** Addresses are up, or down, that were not before. */
   readonly changed: () => void;
   /** Tests do without sockets. */
   readonly probe?: typeof startProbe;
@@ -33,6 +33,7 @@ export function createHealthChecks(options: HealthChecksOptions): HealthChecks {
   const known = new WeakMap<NumberedServer, Health>();
   const turns = createTurns();
   let open = true;
+  let isToldSoon = false;
 
   function watch(target: NumberedTarget, server: NumberedServer): void {
     const check = target.healthCheck!;
@@ -42,7 +43,7 @@ export function createHealthChecks(options: HealthChecksOptions): HealthChecks {
       changed(health) {
         known.set(server, health);
         tell(target, server, health);
-        options.changed();
+        tellSoon();
       },
       now: monotonic,
       after(ms, ring) {
@@ -52,6 +53,16 @@ export function createHealthChecks(options: HealthChecksOptions): HealthChecks {
       random: Math.random,
     });
     watches.set(server, started);
+  }
+
+  /** Once for each round of the loop: whoever is told publishes all targets, and thousands may be checked at a start. */
+  function tellSoon(): void {
+    if (isToldSoon) return;
+    isToldSoon = true;
+    setImmediate(() => {
+      isToldSoon = false;
+      if (open) options.changed();
+    });
   }
 
   function tell({ names, servers }: NumberedTarget, { text }: NumberedServer, health: Health): void {

@@ -85,7 +85,8 @@ test.serial("however many addresses there are, no more than 256 are checked at o
   t.is(probes.length, 300);
   for (const { end } of probes) end({ status: "passed" });
   await turn();
-  t.is(changes(), 300);
+  await turn();
+  t.true(changes() >= 1 && changes() <= 2, "of all that come together it is told once");
 });
 
 test.serial("a change is logged once, with what it means for the names", async (t) => {
