@@ -22,7 +22,8 @@ import type { EndpointRules } from "./endpoint-rules.js";
 import { createHealthChecks } from "./health-checks.js";
 import type { FromPrivateDataPlane, PrivateDataPlaneConfig, RendezvousRecord, ToPrivateDataPlane } from "./messages.js";
 import { createPools } from "./pool.js";
-import { createTargetBook, type NumberedTarget, type TargetStatement } from "./target-book.js";
+import { type AttachmentStatus, attachmentStatus, targetStatus } from "./status.js";
+import { createTargetBook, type TargetStatement } from "./target-book.js";
 
 /** No client waits longer, whatever an offer says. */
 const maxOfferMs = 600_000;
@@ -63,15 +64,6 @@ export interface PrivateControlPlane {
   drain(): Promise<void>;
   /** Cuts what is left. Resolves when the data plane has closed and every session has ended. */
   close(): Promise<void>;
-}
-
-export interface AttachmentStatus {
-  readonly publicProxy: string;
-  readonly state: Attachment["state"]["state"];
-  readonly nodeName: string | null;
-  readonly since: string | null;
-  readonly why: string | null;
-  readonly retryAt: string | null;
 }
 
 /** A public proxy, and what it is told. */
@@ -222,15 +214,6 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
     pools.unparked(session, how, count);
   }
 
-  function targetStatus({ names, servers }: NumberedTarget): TargetStatus {
-    const addresses = servers.map((server) => {
-      const health = checks.of(server);
-      const live = server.slot === undefined ? null : options.connections(server.slot);
-      return { address: server.text, state: health.state, why: health.state === "down" ? health.why : null, live };
-    });
-    return { names, addresses };
-  }
-
   port.receive((message) => {
     switch (message.type) {
       case "declined":
@@ -252,9 +235,9 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
   });
 
   return {
-    attachments: () => publics.map(attachmentStatus),
+    attachments: () => publics.map(({ address, attachment }) => attachmentStatus(address, attachment)),
     announcements: announcing.list,
-    targets: () => book.current.map(targetStatus),
+    targets: () => book.current.map((target) => targetStatus(target, checks.of, options.connections)),
     get attached() {
       return publics.filter(({ attachment }) => attachment.state.state === "attached").length;
     },
@@ -296,17 +279,6 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
 /** A public proxy chooses its sessions' ids, and must not be able to choose another's. */
 function sessionKey(address: string, { sessionId }: Welcome): string {
   return `${address} ${sessionId}`;
-}
-
-function attachmentStatus({ address, attachment: { state } }: Public): AttachmentStatus {
-  return {
-    publicProxy: address,
-    state: state.state,
-    nodeName: state.state === "attached" ? state.welcome.nodeName : null,
-    since: state.state === "attached" ? state.since.toISOString() : null,
-    why: state.state === "waiting" ? state.why : null,
-    retryAt: state.state === "waiting" ? state.retryAt.toISOString() : null,
-  };
 }
 
 function logRendezvous(log: Log, { refused, detail, ...record }: RendezvousRecord): void {
