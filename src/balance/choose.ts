@@ -13,12 +13,13 @@ export interface Choice<T extends { readonly candidate: Candidate }> {
   readonly random?: () => number;
 }
 
+/** How much more than the least loaded one, for its weight, somebody may have among unequal weights before it is passed over. */
+const tolerance = 0.25;
+
 /**
  * Who is to have the next client; undefined where there is nobody.
  *
- * - `least-connections`: who has the fewest for its weight, and of those that are equal up to one connection, whose turn
- *   it is. Without that grain, clients that come one by one would find the one just used busy and go to the others,
- *   whatever the weights.
+ * - `least-connections`: who has the fewest for its weight; of several such, whose turn it is.
  * - `round-robin`: whose turn it is, by weight.
  * - `random-two`: of two, drawn by weight, the one with fewer connections for its weight.
  * - `source-ip`: whose the client's address is.
@@ -31,15 +32,26 @@ export function choose<T extends { readonly candidate: Candidate }>(choice: Choi
   return method === "source-ip" && source !== undefined ? ownerOf(among, source) : leastLoaded(choice);
 }
 
+/**
+ * Among equal weights strictly. Unequal ones are there to be seen in the shares, and a light one, which has less to do, is
+ * done sooner: strictly by connections it would get more than its weight says, and of clients that come one by one, each
+ * finding the last one's server still busy, half. There the turns decide as long as nobody has a quarter, and one of the
+ * lightest one's connections, too many.
+ */
 function leastLoaded<T extends { readonly candidate: Candidate }>({ among, loadOf }: Choice<T>): T | undefined {
-  let soonestFull = Number.POSITIVE_INFINITY;
+  let least = Number.POSITIVE_INFINITY;
+  let lightest = Number.POSITIVE_INFINITY;
+  let heaviest = 0;
   const loads = among.map((one) => {
     const load = loadOf(one);
     const { weight } = one.candidate;
-    soonestFull = Math.min(soonestFull, (load + 1) / weight);
+    least = Math.min(least, (load + 1) / weight);
+    lightest = Math.min(lightest, weight);
+    heaviest = Math.max(heaviest, weight);
     return load / weight;
   });
-  return nextInTurn(among, (at) => loads[at]! < soonestFull);
+  const most = lightest === heaviest ? least : least * (1 + tolerance) + 1 / lightest;
+  return nextInTurn(among, (at) => loads[at]! < most);
 }
 
 function lighterOfTwo<T extends { readonly candidate: Candidate }>(choice: Choice<T>): T | undefined {

@@ -8,9 +8,14 @@ import { createTokenStock } from "../../src/private/token-stock.js";
 import type { TestCertificates } from "./certificates.js";
 import type { RunningPublic } from "./pair.js";
 
-/** A private proxy that does nothing by itself: the test says what is sent, and sees what comes. */
+export interface Shares {
+  readonly weight?: number;
+  readonly priority?: number;
+}
+
+/** A private proxy that does nothing by itself but answer pings: the test says what is sent, and sees what comes. */
 export interface ScriptedPrivate {
-  announce(announcementId: number, names: readonly string[], alpn?: readonly string[]): void;
+  announce(announcementId: number, names: readonly string[], alpn?: readonly string[], terms?: Shares): void;
   decline(token: Uint8Array): void;
   /** The next offer. */
   offer(): Promise<Offer>;
@@ -31,6 +36,8 @@ export async function scriptedPrivate(
   running: RunningPublic,
   name: string,
   instance = randomBytes(16).toString("hex"),
+  /** What it calls itself; its certificate is `name`'s. */
+  calledName = name,
 ): Promise<ScriptedPrivate> {
   const files = certificates.files(name);
   const context = meshSecureContext({
@@ -54,6 +61,7 @@ export async function scriptedPrivate(
     handshakeTimeoutMs: 5000,
     events: {
       received(message: FromPublic) {
+        if (message.type === "ping") link.send({ type: "pong", nonce: message.nonce });
         if (message.type === "offers") offers.push(...message.offers);
         if (message.type === "cancelOffer") cancelled.push(message.token);
         if (message.type === "poolGrant") grants.push(message.tokens);
@@ -62,7 +70,7 @@ export async function scriptedPrivate(
       closed: () => events.emit("closed"),
     },
   });
-  const hello = { protocolVersion: 1, name, instance, softwareVersion: "0" };
+  const hello = { protocolVersion: 1, name: calledName, instance, softwareVersion: "0" };
   link.send({ type: "hello", hello });
   const close = async () => {
     link.destroy();
@@ -76,8 +84,8 @@ export async function scriptedPrivate(
     return queue.shift()!;
   }
   return {
-    announce: (announcementId, names, alpn = []) =>
-      link.send({ type: "announce", announcementId, names, alpn, weight: 1, priority: 0 }),
+    announce: (announcementId, names, alpn = [], { weight = 1, priority = 0 } = {}) =>
+      link.send({ type: "announce", announcementId, names, alpn, weight, priority }),
     decline: (token) => link.send({ type: "offerReply", token, reason: "target_unreachable" }),
     offer: () => next(offers),
     cancelled: () => next(cancelled),

@@ -60,13 +60,14 @@ test("whatever the method, somebody is chosen where there is somebody, and one a
   }
 });
 
-test("least-connections: nobody would have fewer for its weight with one more than the chosen one has now", (t) => {
+test("least-connections: the chosen one has at most a quarter, and a light one's connection, more than any other would have", (t) => {
   fc.assert(
     fc.property(anyServers, (all) => {
       const among = all.map(({ weight, load }, at) => server(weight, `${at}`, "", load));
       const chosen = ask("least-connections", among)!;
-      const others = among.filter((one) => one !== chosen);
-      t.true(others.every((one) => chosen.load / chosen.candidate.weight < (one.load + 1) / one.candidate.weight));
+      const least = Math.min(...among.map(({ load, candidate }) => (load + 1) / candidate.weight));
+      const lightest = Math.min(...all.map(({ weight }) => weight));
+      t.true(chosen.load / chosen.candidate.weight < 1.25 * least + 1 / lightest);
     }),
   );
 });
@@ -107,6 +108,28 @@ test("least-connections: weights of 3:1 hold too where clients stay for anything
   };
   const counts = shares(servers(3, 1), "least-connections", 1000, stays);
   t.true(within(counts[0]!, 750, 0.1) && within(counts[1]!, 250, 0.1), counts.join(" "));
+});
+
+test("least-connections: weights of 3:1 hold too where the light one, with less to do, is done sooner", (t) => {
+  for (const atOnce of [4, 20, 60]) {
+    const among = servers(3, 1);
+    const counts = among.map(() => 0);
+    const there: { readonly at: number; left: number }[] = [];
+    for (let client = 0; client < 1000; ) {
+      while (there.length < atOnce && client++ < 1000) {
+        const at = among.indexOf(ask("least-connections", among)!);
+        among[at]!.load++;
+        counts[at]!++;
+        there.push({ at, left: (at === 0 ? 20 : 16) + (client % 7) });
+      }
+      for (const one of there) one.left--;
+      for (const one of there.filter(({ left }) => left === 0)) {
+        among[one.at]!.load--;
+        there.splice(there.indexOf(one), 1);
+      }
+    }
+    t.true(within(counts[0]!, 750, 0.1) && within(counts[1]!, 250, 0.1), `${atOnce}: ${counts.join(" ")}`);
+  }
 });
 
 test("least-connections: who had to stand back for long has not all turns afterwards", (t) => {
