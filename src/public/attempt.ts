@@ -39,7 +39,7 @@ export async function takeTurn(turn: Turn, plane: ClientPlane): Promise<Attempt>
   plane.countUnanswered(session, 1);
   try {
     const deadline = new VerdictDeadline(plane.config.attemptTimeoutMs, turn.overall, monotonic);
-    const pooled = turn.usePool ? (plane.pool.take(session) ?? (await plane.waitForPooled(turn, deadline))) : undefined;
+    const pooled = turn.usePool ? (plane.pool.take(session) ?? (await plane.pool.next(turn, deadline))) : undefined;
     if (pooled === undefined) return await offerClient(turn, deadline, plane);
     pooled.give(deadline);
     const attempt = await giveClient(turn, pooled.dialBack, deadline);
@@ -55,13 +55,13 @@ export async function takeTurn(turn: Turn, plane: ClientPlane): Promise<Attempt>
 
 /** Parks the client under a token, offers it, and gives it to the dial-back that presents the token. */
 async function offerClient(turn: Turn, deadline: VerdictDeadline, plane: ClientPlane): Promise<Attempt> {
-  const { connection, announcer } = turn;
-  const parked = plane.park(turn, deadline);
+  const { connection } = turn;
+  const parked = plane.offering.offer(turn, deadline);
   connection.whenGone(() => parked.settle({ status: "abandoned" }));
   const outcome = await parked.outcome;
   if (outcome.status === "declined") return { status: "declined", why: outcome.reason };
   if (outcome.status !== "claimed") {
-    if (outcome.status !== "sessionGone") plane.cancelOffer(announcer, parked);
+    if (outcome.status !== "sessionGone") plane.offering.cancel(turn, parked);
     return { status: "unanswered", why: outcome.status };
   }
   const attempt = await giveClient(turn, outcome.dialBack, deadline);

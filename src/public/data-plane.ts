@@ -1,33 +1,30 @@
 import type { Address } from "../base/address.js";
 import type { Counters } from "../base/counters.js";
-import { monotonic, msLeft } from "../base/deadline.js";
+import { monotonic } from "../base/deadline.js";
 import { ProxyError, stackOf } from "../base/errors.js";
 import { type HalfOpenSet, halfOpenSet } from "../base/half-open.js";
 import type { Port } from "../base/port.js";
 import type { ReasonCode } from "../base/reasons.js";
-import { encodeOffer } from "../rendezvous/offer-wire.js";
 import type { Preface } from "../rendezvous/preface.js";
 import type { Endpoint, EndpointAddress, Splice } from "../transport/endpoint.js";
 import type { Exchange } from "../transport/epoll/boot.js";
 import type { Transport } from "../transport/transport.js";
-import type { Turn } from "./attempt.js";
 import type { ClientTallies } from "./client-tallies.js";
 import { serveClient } from "./connection.js";
 import { receiveDialBack, receivePassedDialBack } from "./dial-back.js";
 import { startListeners } from "./listeners.js";
-import { addressText, createLiveConnections, type LiveConnection, type LiveConnections } from "./live-connections.js";
+import { createLiveConnections, type LiveConnection, type LiveConnections } from "./live-connections.js";
 import type { Loads } from "./loads.js";
 import type { BegunConnection, FromPublicDataPlane, PublicDataPlaneConfig, ToPublicDataPlane } from "./messages.js";
 import { type Announcer, createNames, type Names } from "./names.js";
 import { createOffences, type Offences } from "./offences.js";
-import { createParking, type ParkedClient } from "./parking.js";
+import { createOffering, type Offering } from "./offering.js";
+import { createParking } from "./parking.js";
 import { createPassing } from "./passing.js";
-import { createPool, type Pool, shareOf } from "./pool.js";
-import type { PooledDialBack } from "./pooled-dial-back.js";
+import { createPool, type Pool } from "./pool.js";
 import { type PreambleRules, preambleRules } from "./preamble.js";
 import { type Claim, createTokens } from "./tokens.js";
 import { createTurns, type Turns } from "./turns.js";
-import type { VerdictDeadline } from "./verdict-deadline.js";
 
 /** Unauthenticated dial-backs open at once: forty bytes each are awaited, so this bounds descriptors, not memory. */
 const maxHalfOpenDialBacks = 4096;
@@ -47,13 +44,9 @@ export interface ClientPlane {
   /** The session owes an answer, or owes it no more. */
   countUnanswered(session: string, by: 1 | -1): void;
   readonly pool: Pool;
-  /** Where the settings want that: the next dial-back that is parked, if one comes in time. */
-  waitForPooled(turn: Turn, deadline: VerdictDeadline): Promise<PooledDialBack | undefined> | undefined;
   /** Gives the client to a worker that has a dial-back for it, where this one has none. False: it stays. */
   passOn(connection: LiveConnection, bytes: Uint8Array, announcer: Announcer): boolean;
-  /** Parks the client and sends the offer. */
-  park(turn: Turn, deadline: VerdictDeadline): ParkedClient;
-  cancelOffer(announcer: Announcer, parked: ParkedClient): void;
+  readonly offering: Offering;
   splice(client: Endpoint, dialBack: Endpoint): Splice;
   fault(error: unknown): void;
 }
@@ -105,14 +98,14 @@ export async function startPublicDataPlane(options: PublicDataPlaneOptions): Pro
     tokens,
     now: monotonic,
     alarm: transport.alarm,
-    maxParked: () => Math.ceil(config.maxConnections / workers),
+    worker: options.worker,
+    workers,
+    config: () => config,
     grant: (session, granted, msLeft) =>
       port.post({ type: "grant", session, tokens: Buffer.concat(granted).toString("latin1"), msLeft }),
     count: loads.countPooled,
     counted: (session) => loads.of(session).pooled,
   });
-  /** What each session asked for: how much of it is allowed may change. */
-  const wanted = new Map<string, { readonly wanted: number; readonly maxAgeMs: number }>();
   const turns = createTurns({
     now: monotonic,
     names,
@@ -168,43 +161,9 @@ export async function startPublicDataPlane(options: PublicDataPlaneOptions): Pro
     },
     countUnanswered: loads.countUnanswered,
     pool,
-    waitForPooled({ connection, announcer }, deadline) {
-      const { session } = announcer.session;
-      if (config.pooledWaitMs === 0 || !pool.expects(session)) return undefined;
-      return new Promise((resolve) => {
-        const done = (dialBack?: PooledDialBack) => {
-          cancelAlarm();
-          leave();
-          resolve(dialBack);
-        };
-        const leave = pool.onParked(session, done);
-        const cancelAlarm = transport.alarm(Math.min(monotonic() + config.pooledWaitMs, deadline.at), done);
-        connection.whenGone(done);
-      });
-    },
+    offering: createOffering(parking, port),
     passOn(connection, bytes, { session: { session } }) {
       return passing !== undefined && pool.isEmpty(session) && passing.begun(connection, bytes, session);
-    },
-    park({ connection, hello, announcer }, deadline) {
-      const { session } = announcer.session;
-      const parked = parking.park({ session, deadline });
-      port.post({
-        type: "offer",
-        session,
-        offer: encodeOffer({
-          token: parked.token,
-          announcementId: announcer.announcementId,
-          serverName: hello.serverName,
-          alpn: hello.alpn,
-          client: addressText(connection.source),
-          msLeft: Math.floor(msLeft(deadline)),
-          connectionId: connection.id,
-        }),
-      });
-      return parked;
-    },
-    cancelOffer({ session }, { token }) {
-      port.post({ type: "cancel", session: session.session, token });
     },
     splice: (client, dialBack) =>
       transport.splice(client, dialBack, {
@@ -237,19 +196,6 @@ export async function startPublicDataPlane(options: PublicDataPlaneOptions): Pro
     else void serveClient(client, plane, begun);
   }
 
-  function allowPool(session: string): void {
-    const asked = wanted.get(session);
-    if (asked === undefined) return;
-    const allowed = Math.min(asked.wanted, config.maxPooledPerPrivateProxy);
-    const share = shareOf(allowed, options.worker, workers);
-    pool.allow(session, { parked: allowed, share, maxAgeMs: asked.maxAgeMs });
-  }
-
-  function forgetPool(session: string): void {
-    wanted.delete(session);
-    pool.sessionGone(session);
-  }
-
   const listeners = await startListeners({
     transport,
     clients: { listen: options.clientListen, accept: acceptClient },
@@ -275,7 +221,7 @@ export async function startPublicDataPlane(options: PublicDataPlaneOptions): Pro
         config = message.config;
         preamble = preambleRules(config);
         names.configure(config);
-        for (const session of wanted.keys()) allowPool(session);
+        pool.configure();
         return;
       case "attached":
         names.attached(message.session);
@@ -290,11 +236,10 @@ export async function startPublicDataPlane(options: PublicDataPlaneOptions): Pro
         return;
       case "sessionLeaving":
         names.sessionLeft(message.session);
-        forgetPool(message.session);
+        pool.sessionGone(message.session);
         return;
       case "pool":
-        wanted.set(message.session, message);
-        allowPool(message.session);
+        pool.ask(message.session, message);
         return;
       case "queued":
         tokens.find(message.session, message.token)?.queued(message.msLeft);
@@ -303,7 +248,7 @@ export async function startPublicDataPlane(options: PublicDataPlaneOptions): Pro
         names.sessionGone(message.session);
         offences.detached(message.session);
         tokens.sessionGone(message.session);
-        forgetPool(message.session);
+        pool.sessionGone(message.session);
         loads.sessionGone(message.session);
         turns.outliers.sessionGone(message.session);
         if (message.splices === "cut") connections.cutSession(message.session);

@@ -1,5 +1,8 @@
+import type { Deadline } from "../base/deadline.js";
 import { createRoster, type Roster } from "../base/roster.js";
 import type { Alarm } from "../transport/transport.js";
+import type { Turn } from "./attempt.js";
+import type { PublicDataPlaneConfig } from "./messages.js";
 import { PooledDialBack } from "./pooled-dial-back.js";
 import type { Tokens } from "./tokens.js";
 
@@ -12,27 +15,31 @@ const sweepMs = 1000;
 /** Dial-backs that were parked together are not retired together: each lives so much shorter at most. */
 const ageSpread = 0.1;
 
-/** How many dial-backs a session may keep parked. */
-export interface Allowance {
+/** What a private proxy asks for. */
+export interface PoolRequest {
   /** Over all workers. */
-  readonly parked: number;
-  /** This worker grants tokens for so many of them, and for as many again in advance. */
-  readonly share: number;
+  readonly wanted: number;
   /** 0: however old. */
   readonly maxAgeMs: number;
 }
 
 /** The parked dial-backs of one worker. They bear no name: whoever serves a client is decided when it comes. */
 export interface Pool {
-  /** Grants the tokens that are missing, and closes what is too much. */
-  allow(session: string, allowance: Allowance): void;
+  /** Grants the tokens that are missing, as far as the settings allow, and closes what is too much. */
+  ask(session: string, request: PoolRequest): void;
+  /** The settings have changed. */
+  configure(): void;
   /** The dial-back that was parked last, the likeliest to be alive, is the caller's. Undefined where there is none. */
   take(session: string): PooledDialBack | undefined;
-  /** Calls `serve` with the next one that is parked, first come first served; returns the way out of the queue. */
-  onParked(session: string, serve: (dialBack: PooledDialBack) => void): () => void;
+  /**
+   * The next one that is parked, first come first served, where the settings have clients wait for one and the session has
+   * tokens. Undefined when none came in time, or the client has left.
+   */
+  next(
+    turn: Pick<Turn, "connection" | "announcer">,
+    deadline: Deadline,
+  ): Promise<PooledDialBack | undefined> | undefined;
   isEmpty(session: string): boolean;
-  /** Whether one may come: the session has tokens. */
-  expects(session: string): boolean;
   /** Closes all that are parked. The session may park others. */
   drop(session: string): void;
   sessionGone(session: string): void;
@@ -44,8 +51,9 @@ export interface PoolOptions {
   readonly tokens: Tokens;
   readonly now: () => number;
   readonly alarm: Alarm;
-  /** Of all sessions together. */
-  readonly maxParked: () => number;
+  readonly worker: number;
+  readonly workers: number;
+  readonly config: () => Pick<PublicDataPlaneConfig, "maxPooledPerPrivateProxy" | "pooledWaitMs" | "maxConnections">;
   readonly grant: (session: string, tokens: readonly Uint8Array[], msLeft: number) => void;
   readonly count: (session: string, by: 1 | -1) => void;
   /** What was counted, over all workers. */
@@ -53,7 +61,11 @@ export interface PoolOptions {
 }
 
 interface SessionPool {
-  allowance: Allowance;
+  request: PoolRequest;
+  /** Over all workers. */
+  allowed: number;
+  /** This worker grants tokens for so many of them, and for as many again in advance. */
+  share: number;
   /** Oldest first. */
   readonly parked: PooledDialBack[];
   /** Tokens that were granted and not presented. */
@@ -62,14 +74,14 @@ interface SessionPool {
 }
 
 export function createPool(options: PoolOptions): Pool {
-  const { tokens, now, alarm, grant, count, counted } = options;
+  const { tokens, now, alarm, config, grant, count, counted, worker, workers } = options;
   const sessions = new Map<string, SessionPool>();
   let size = 0;
   let cancelSweep: (() => void) | undefined;
 
   /** Tokens for twice what may be parked lie at the private proxy, and come by the dozen: most clients cost no message. */
   function replenish(session: string, pool: SessionPool): void {
-    const { share } = pool.allowance;
+    const { share } = pool;
     const missing = 2 * share - pool.parked.length - pool.granted.size;
     if (share === 0 || missing < Math.max(1, share / 2)) return;
     const fresh: Uint8Array[] = [];
@@ -85,11 +97,9 @@ export function createPool(options: PoolOptions): Pool {
     parked(place: PooledDialBack): void {
       const pool = sessions.get(place.session);
       pool?.granted.delete(place);
-      if (pool === undefined || counted(place.session) >= pool.allowance.parked || size >= options.maxParked()) {
-        place.close();
-        return;
-      }
-      const { maxAgeMs } = pool.allowance;
+      const most = Math.ceil(config().maxConnections / workers);
+      if (pool === undefined || counted(place.session) >= pool.allowed || size >= most) return place.close();
+      const { maxAgeMs } = pool.request;
       place.retireAt = maxAgeMs === 0 ? Number.POSITIVE_INFINITY : now() + maxAgeMs * (1 - ageSpread * Math.random());
       const [first] = pool.waiting;
       if (first === undefined) {
@@ -98,7 +108,6 @@ export function createPool(options: PoolOptions): Pool {
         count(place.session, 1);
         return;
       }
-      pool.waiting.delete(first);
       first(place);
       replenish(place.session, pool);
     },
@@ -128,6 +137,13 @@ export function createPool(options: PoolOptions): Pool {
     oldest.close();
   }
 
+  function allow(session: string, pool: SessionPool): void {
+    pool.allowed = Math.min(pool.request.wanted, config().maxPooledPerPrivateProxy);
+    pool.share = Math.floor(pool.allowed / workers) + (worker < pool.allowed % workers ? 1 : 0);
+    while (pool.parked.length > 0 && counted(session) > pool.allowed) closeOldest(session, pool);
+    replenish(session, pool);
+  }
+
   function sweep(): void {
     cancelSweep = sessions.size === 0 ? undefined : alarm(now() + sweepMs, sweep);
     for (const [session, pool] of sessions) {
@@ -151,18 +167,22 @@ export function createPool(options: PoolOptions): Pool {
   }
 
   return {
-    allow(session, allowance) {
+    ask(session, request) {
       const pool = sessions.get(session) ?? {
-        allowance,
+        request,
+        allowed: 0,
+        share: 0,
         parked: [],
         granted: createRoster<PooledDialBack>(),
         waiting: new Set(),
       };
       sessions.set(session, pool);
-      pool.allowance = allowance;
-      while (pool.parked.length > 0 && counted(session) > allowance.parked) closeOldest(session, pool);
-      replenish(session, pool);
+      pool.request = request;
+      allow(session, pool);
       cancelSweep ??= alarm(now() + sweepMs, sweep);
+    },
+    configure() {
+      for (const [session, pool] of sessions) allow(session, pool);
     },
     take(session) {
       const pool = sessions.get(session);
@@ -170,13 +190,22 @@ export function createPool(options: PoolOptions): Pool {
       if (pool !== undefined && newest !== undefined) left(session, pool);
       return newest;
     },
-    onParked(session, serve) {
-      const waiting = sessions.get(session)?.waiting;
-      waiting?.add(serve);
-      return () => waiting?.delete(serve);
+    next({ connection, announcer }, deadline) {
+      const { pooledWaitMs } = config();
+      const pool = sessions.get(announcer.session.session);
+      if (pooledWaitMs === 0 || pool === undefined || pool.granted.size === 0) return undefined;
+      return new Promise((resolve) => {
+        const done = (dialBack?: PooledDialBack) => {
+          cancelAlarm();
+          pool.waiting.delete(done);
+          resolve(dialBack);
+        };
+        pool.waiting.add(done);
+        const cancelAlarm = alarm(Math.min(now() + pooledWaitMs, deadline.at), done);
+        connection.whenGone(done);
+      });
     },
     isEmpty: (session) => (sessions.get(session)?.parked.length ?? 0) === 0,
-    expects: (session) => (sessions.get(session)?.granted.size ?? 0) > 0,
     drop(session) {
       const pool = sessions.get(session);
       // No more than there are now: what is closed may be replaced at once.
@@ -191,9 +220,4 @@ export function createPool(options: PoolOptions): Pool {
       return size;
     },
   };
-}
-
-/** What one of several workers may keep of what a session wants. */
-export function shareOf(parked: number, worker: number, workers: number): number {
-  return Math.floor(parked / workers) + (worker < parked % workers ? 1 : 0);
 }

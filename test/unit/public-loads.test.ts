@@ -49,7 +49,7 @@ test("a slot that is given to another session begins at nothing, whatever the la
   // Its connections live on, and end at last.
   loads.countSpliced("gone", -1);
   t.deepEqual(loads.of("next"), { spliced: 0, unanswered: 0, pooled: 0 });
-  t.deepEqual(loads.of("gone"), { spliced: 0, unanswered: 0 });
+  t.deepEqual(loads.of("gone"), { spliced: 0, unanswered: 0, pooled: 0 });
 });
 
 test("a worker that is gone counts for nothing, and the others as before", (t) => {
