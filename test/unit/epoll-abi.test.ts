@@ -39,6 +39,8 @@ const inHeaders: Readonly<Record<string, readonly [ours: number, theirs: string]
   ipprotoTcp: [abi.ipprotoTcp, "IPPROTO_TCP"],
   tcpNodelay: [abi.tcpNodelay, "TCP_NODELAY"],
   tcpKeepIdle: [abi.tcpKeepIdle, "TCP_KEEPIDLE"],
+  tcpKeepInterval: [abi.tcpKeepInterval, "TCP_KEEPINTVL"],
+  tcpKeepCount: [abi.tcpKeepCount, "TCP_KEEPCNT"],
   ipprotoIpv6: [abi.ipprotoIpv6, "IPPROTO_IPV6"],
   ipv6V6only: [abi.ipv6V6only, "IPV6_V6ONLY"],
   shutWrite: [abi.shutWrite, "SHUT_WR"],

@@ -34,6 +34,8 @@ export const soReusePort = 15;
 export const ipprotoTcp = 6;
 export const tcpNodelay = 1;
 export const tcpKeepIdle = 4;
+export const tcpKeepInterval = 5;
+export const tcpKeepCount = 6;
 export const ipprotoIpv6 = 41;
 export const ipv6V6only = 26;
 
