@@ -21,6 +21,8 @@ export interface TargetStatus {
     /** Connections; null where they are not counted. */
     readonly live: number | null;
   }[];
+  /** Where there is a cap: connections that count towards it, and clients that wait. */
+  readonly queue: { readonly live: number; readonly queued: number } | null;
 }
 
 /** What `/status` answers. Fields are added, never renamed; `version` rises when that is not enough. */

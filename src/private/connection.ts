@@ -7,6 +7,7 @@ import type { Endpoint } from "../transport/endpoint.js";
 import type { Connecting } from "../transport/transport.js";
 import type { RendezvousPlane } from "./data-plane.js";
 import type { LiveRendezvous } from "./live-rendezvous.js";
+import type { Reaching } from "./queued-reach.js";
 import { readRendezvousHeader } from "./rendezvous-header.js";
 import { startTls } from "./start-tls.js";
 import { targetHeader } from "./target-header.js";
@@ -33,9 +34,10 @@ export async function answerOffer(rendezvous: LiveRendezvous, plane: RendezvousP
       dialling.cancel();
     });
     const { dialBack, header } = await meetClient(rendezvous, dialling, deadline);
+    rendezvous.met();
     // A dial-back that ends before the verdict says that the client has left, or that somebody else serves it.
     void dialBack.hangup.then(() => reaching.cancel());
-    const opened = await giveVerdict(dialBack, openTarget(rendezvous, target, reaching, header, deadline));
+    const opened = await giveVerdict(dialBack, openTarget(rendezvous, target, reaching, header));
     rendezvous.splice(plane.splice(dialBack, opened));
   } catch (error) {
     if (codeOf(error) === "internal") plane.fault(error);
@@ -60,9 +62,8 @@ async function meetClient(
 async function openTarget(
   { offer }: LiveRendezvous,
   target: Target,
-  reaching: Connecting,
+  reaching: Reaching,
   header: ProxyHeader,
-  deadline: Deadline,
 ): Promise<Endpoint> {
   // The bytes on the dial-back count, not only the offer: a mix-up must not reach the wrong server.
   if (header.announcementId !== offer.announcementId || header.serverName !== offer.serverName) {
@@ -71,7 +72,7 @@ async function openTarget(
   const endpoint = await reaching.connected;
   const head = targetHeader(target, header);
   if (head !== undefined) endpoint.write(head);
-  await startTls(endpoint, target, deadline);
+  await startTls(endpoint, target, reaching.deadline);
   return endpoint;
 }
 

@@ -22,6 +22,7 @@ import type { EndpointRules } from "./endpoint-rules.js";
 import { createHealthChecks } from "./health-checks.js";
 import type { FromPrivateDataPlane, PrivateDataPlaneConfig, RendezvousRecord, ToPrivateDataPlane } from "./messages.js";
 import { createPools } from "./pool.js";
+import type { QueueLoad } from "./queue-board.js";
 import { type AttachmentStatus, attachmentStatus, targetStatus } from "./status.js";
 import { createTargetBook, type TargetStatement } from "./target-book.js";
 
@@ -45,6 +46,8 @@ export interface PrivateControlPlaneOptions {
   readonly pool: PoolSettings;
   /** What the server with this slot has, over all data planes. */
   readonly connections: (slot: number) => number;
+  /** What there is at a target with a cap. */
+  readonly queueLoad: (queueId: number) => QueueLoad;
 }
 
 /** Attachments, targets and endpoint rules of a private proxy. It decides; the data plane is told, and acts. */
@@ -221,6 +224,11 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
           .get(message.session)
           ?.attachment.send({ type: "offerReply", token: message.token, reason: message.reason as DeclineReason });
         return;
+      case "queued": {
+        const { session, token, msLeft } = message;
+        bySession.get(session)?.attachment.send({ type: "queued", token, msLeft });
+        return;
+      }
       case "unparked":
         return unparked(message);
       case "ended":
@@ -237,7 +245,7 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
   return {
     attachments: () => publics.map(({ address, attachment }) => attachmentStatus(address, attachment)),
     announcements: announcing.list,
-    targets: () => book.current.map((target) => targetStatus(target, checks.of, options.connections)),
+    targets: () => book.current.map((target) => targetStatus(target, checks.of, options)),
     get attached() {
       return publics.filter(({ attachment }) => attachment.state.state === "attached").length;
     },

@@ -9,8 +9,11 @@ import { dialInTurn } from "./dialling.js";
 import { createLiveRendezvous, type LiveRendezvous } from "./live-rendezvous.js";
 import type { FromPrivateDataPlane, IncomingOffer, PrivateDataPlaneConfig, ToPrivateDataPlane } from "./messages.js";
 import { createParkedDialBacks } from "./parked-dial-backs.js";
+import { createQueueBoard, writeQueueLoads } from "./queue-board.js";
+import { type Reaching, reachAfter, reaching } from "./queued-reach.js";
 import { reachServer } from "./reaching.js";
 import type { ServerLoads } from "./server-loads.js";
+import { createTargetQueues } from "./target-queues.js";
 import { createTargets, type Target } from "./targets.js";
 
 /** An offer that says it is good for longer is given up by then: what it holds open must not depend on who made it. */
@@ -26,8 +29,11 @@ const verdictTravelShare = 0.1;
 export interface RendezvousPlane {
   /** Throws `name_not_served`, `shutting_down`, or `target_unreachable` where all of it is known to be down. */
   targetOf(offer: IncomingOffer): Target;
-  /** Dials the server that balancing chooses, or the next ones. Throws `target_unreachable`. */
-  connectTarget(rendezvous: LiveRendezvous, target: Target, deadline: Deadline): Connecting;
+  /**
+   * Takes a place at the target, or in its queue, which is the rendezvous's; then dials the server that balancing chooses, or
+   * the next ones. Throws `target_queue_full`; what is returned throws `target_queue_timeout` or `target_unreachable`.
+   */
+  connectTarget(rendezvous: LiveRendezvous, target: Target, deadline: Deadline): Reaching;
   /** Dials the public proxy that made the offer. Throws `dial_back_failed` or `endpoint_refused`. */
   dialBack(rendezvous: LiveRendezvous, deadline: Deadline): Connecting;
   splice(dialBack: Endpoint, target: Endpoint): Splice;
@@ -42,6 +48,8 @@ export interface PrivateDataPlaneOptions {
   readonly config: PrivateDataPlaneConfig;
   /** How many data planes share the offers of a session; 1 where it is not said. */
   readonly workers?: number;
+  /** Where it notes how much there is at targets with a cap, for the status. */
+  readonly queueBoard?: SharedArrayBuffer;
 }
 
 /** A mesh session's endpoints. `preferred` is the one that worked last. */
@@ -68,6 +76,11 @@ export function startPrivateDataPlane(options: PrivateDataPlaneOptions): void {
   const maxUnanswered = Math.max(honestUnansweredOffers, share);
   let draining = false;
   const targets = createTargets(loads);
+  const queues = createTargetQueues({
+    now: monotonic,
+    alarm: transport.alarm,
+    note: writeQueueLoads(options.queueBoard ?? createQueueBoard()),
+  });
   const sessions = new Map<string, SessionEndpoints>();
   const live = createLiveRendezvous({
     counters,
@@ -76,6 +89,7 @@ export function startPrivateDataPlane(options: PrivateDataPlaneOptions): void {
       if (config.reportConnections) port.post({ type: "ended", record });
     },
     declined: (session, token, reason) => port.post({ type: "declined", session, token, reason }),
+    queued: (session, token, msLeft) => port.post({ type: "queued", session, token, msLeft }),
     left: (server) => loads.count(server, -1),
   });
 
@@ -86,22 +100,21 @@ export function startPrivateDataPlane(options: PrivateDataPlaneOptions): void {
       if (target.servers.some(({ up }) => up)) return target;
       throw new ProxyError("target_unreachable", `target ${target.address} is down`);
     },
-    connectTarget: (rendezvous, target, deadline) =>
-      reachServer(transport, {
-        target,
-        client: rendezvous.offer.client,
-        deadline: sooner(
-          deadlineIn(target.connectTimeoutMs, "connect_timeout"),
-          deadlineIn(msLeft(deadline) * (1 - verdictTravelShare), "connect_timeout"),
-        ),
-        loadOf: loads.of,
-        trying(server) {
-          if (rendezvous.server !== undefined) loads.count(rendezvous.server, -1);
-          rendezvous.server = server;
-          rendezvous.target = server.address;
-          loads.count(server, 1);
-        },
-      }),
+    connectTarget(rendezvous, target, deadline) {
+      const place = queues.enter(target);
+      rendezvous.place = place;
+      if (place?.wait === undefined) {
+        const travel = deadlineIn(msLeft(deadline) * (1 - verdictTravelShare), "connect_timeout");
+        const dialled = sooner(deadlineIn(target.connectTimeoutMs, "connect_timeout"), travel);
+        return reaching(dialTarget(rendezvous, target, dialled), deadline);
+      }
+      rendezvous.queued(place.wait.maxMs + target.connectTimeoutMs);
+      // The offer's own time does not count any more: the public proxy has been told.
+      return reachAfter(place, place.wait, deadline, () => {
+        const dialled = deadlineIn(target.connectTimeoutMs, "connect_timeout");
+        return reaching(dialTarget(rendezvous, target, dialled), dialled);
+      });
+    },
     dialBack({ session, offer, parked }, deadline) {
       if (parked === undefined) return dialPublic(session, offer.endpoint, deadline);
       return { connected: Promise.resolve(parked), cancel: () => parked.destroy() };
@@ -114,6 +127,21 @@ export function startPrivateDataPlane(options: PrivateDataPlaneOptions): void {
       }),
     fault: (error) => port.post({ type: "fault", message: stackOf(error) }),
   };
+
+  function dialTarget(rendezvous: LiveRendezvous, target: Target, deadline: Deadline): Connecting {
+    return reachServer(transport, {
+      target,
+      client: rendezvous.offer.client,
+      deadline,
+      loadOf: loads.of,
+      trying(server) {
+        if (rendezvous.server !== undefined) loads.count(rendezvous.server, -1);
+        rendezvous.server = server;
+        rendezvous.target = server.address;
+        loads.count(server, 1);
+      },
+    });
+  }
 
   const parked = createParkedDialBacks({
     dial: (session, deadline) => dialPublic(session, 0, deadline),
@@ -163,6 +191,7 @@ export function startPrivateDataPlane(options: PrivateDataPlaneOptions): void {
         return;
       case "targets":
         targets.replace(message.targets);
+        queues.follow(message.targets);
         return;
       case "attached": {
         const { session, publicProxy, endpoints, attemptTimeoutMs } = message;

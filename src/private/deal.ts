@@ -5,12 +5,12 @@ export interface Dealt<T> {
 }
 
 /**
- * Deals offers out among workers: each to the one with the fewest connections, equal ones in turn. `live` says how many each
- * worker has: undefined for one that is not there, which gets none.
+ * Deals offers out among workers: each to its owner where it has one, else to the one with the fewest connections, equal ones
+ * in turn. `live` says how many each worker has: undefined for one that is not there, which gets none.
  */
 export type Deal<T> = (items: readonly T[], live: readonly (number | undefined)[]) => Dealt<T>;
 
-export function createDeal<T>(): Deal<T> {
+export function createDeal<T>(ownerOf: (item: T) => number | undefined = () => undefined): Deal<T> {
   let next = 0;
 
   function fewest(loads: readonly (number | undefined)[]): number | undefined {
@@ -26,15 +26,20 @@ export function createDeal<T>(): Deal<T> {
   return (items, live) => {
     const loads = [...live];
     const dealt = new Map<number, T[]>();
+    const left: T[] = [];
     for (const item of items) {
-      const worker = fewest(loads);
-      if (worker === undefined) return { dealt, left: items };
-      next = worker + 1;
-      loads[worker]!++;
+      const owner = ownerOf(item);
+      const worker = owner ?? fewest(loads);
+      if (worker === undefined || loads[worker] === undefined) {
+        left.push(item);
+        continue;
+      }
+      if (owner === undefined) next = worker + 1;
+      loads[worker]++;
       const before = dealt.get(worker);
       if (before === undefined) dealt.set(worker, [item]);
       else before.push(item);
     }
-    return { dealt, left: [] };
+    return { dealt, left };
   };
 }

@@ -5,6 +5,7 @@ import { createRoster, type Roster, type RosterMember } from "../base/roster.js"
 import { declineVerdict, encodeVerdict } from "../rendezvous/verdict.js";
 import type { Endpoint, Splice, SpliceEnd } from "../transport/endpoint.js";
 import type { IncomingOffer, RendezvousRecord } from "./messages.js";
+import type { Place } from "./target-queue.js";
 import type { Server } from "./targets.js";
 
 /** One offer from its arrival to the end of what became of it. */
@@ -18,6 +19,12 @@ export interface LiveRendezvous {
   target: string | undefined;
   /** Where it counts as a connection, until its end. */
   server: Server | undefined;
+  /** At a target with a cap: left when all of this is over. */
+  place: Place | undefined;
+  /** It has to wait for its target, for so long at most: the public proxy is told, for which it would be lost otherwise. */
+  queued(msLeft: number): void;
+  /** Its client has come on the dial-back. One that is queued counts as unanswered no more: it may wait for long. */
+  met(): void;
   /**
    * What to call when the offer is taken back, everything is cut, or it is refused: it gives up whatever is open.
    * Replaces what was set before; called at once where the offer has been taken back already.
@@ -31,7 +38,7 @@ export interface LiveRendezvous {
 export interface LiveRendezvousTable {
   open(options: OpenOptions): LiveRendezvous;
   cancel(token: Uint8Array): void;
-  /** Offers of a session that are not spliced yet. */
+  /** Offers of a session that are neither spliced, nor in a queue with their client there. */
   unanswered(session: string): number;
   cutAll(): void;
   /** Called when the last one has ended. */
@@ -66,6 +73,7 @@ interface Shared {
   readonly declined: (session: string, token: Uint8Array, reason: ReasonCode) => void;
   /** The rendezvous is over, and with it the connection that its server had. */
   readonly left: (server: Server) => void;
+  readonly queued: (session: string, token: Uint8Array, msLeft: number) => void;
   readonly live: Roster<Rendezvous>;
   readonly byToken: Map<string, Rendezvous>;
   countUnanswered(session: string, by: 1 | -1): void;
@@ -73,7 +81,7 @@ interface Shared {
 }
 
 export function createLiveRendezvous(
-  options: Pick<Shared, "counters" | "now" | "ended" | "declined" | "left">,
+  options: Pick<Shared, "counters" | "now" | "ended" | "declined" | "queued" | "left">,
 ): LiveRendezvousTable {
   const unanswered = new Map<string, number>();
   const live = createRoster<Rendezvous>();
@@ -123,6 +131,7 @@ class Rendezvous implements LiveRendezvous, RosterMember {
   readonly session: string;
   target: string | undefined;
   server: Server | undefined;
+  place: Place | undefined;
   readonly #shared: Shared;
   readonly #openedAt: number;
   readonly #publicProxy: string;
@@ -131,6 +140,8 @@ class Rendezvous implements LiveRendezvous, RosterMember {
   #offer: IncomingOffer | undefined;
   #parked: Endpoint | undefined;
   #key: string;
+  #unanswered = true;
+  #queued = false;
   #cancel: (() => void) | undefined;
   #cancelled = false;
   #splice: Splice | undefined;
@@ -161,6 +172,15 @@ class Rendezvous implements LiveRendezvous, RosterMember {
     if (this.#cancelled) this.#giveUp();
   }
 
+  queued(msLeft: number): void {
+    this.#shared.queued(this.session, this.offer.token, msLeft);
+    this.#queued = true;
+  }
+
+  met(): void {
+    if (this.#queued) this.#countAnswered();
+  }
+
   refuse(error: unknown): void {
     const isDialled = this.#cancel !== undefined;
     const code = this.#cancelled ? "offer_cancelled" : codeOf(error);
@@ -169,8 +189,9 @@ class Rendezvous implements LiveRendezvous, RosterMember {
     this.#giveUp();
     this.#shared.counters.refuse(code);
     const isDown = code === "target_unreachable" && !isDialled;
-    if (this.#parked === undefined && (isDown || toldOnTheMesh.has(code)))
-      this.#shared.declined(this.session, this.offer.token, code);
+    const told = code === "target_queue_full" ? "target_full" : code;
+    if (this.#parked === undefined && (isDown || toldOnTheMesh.has(told)))
+      this.#shared.declined(this.session, this.offer.token, told);
     this.#close({
       bytesUp: 0,
       bytesDown: 0,
@@ -221,7 +242,12 @@ class Rendezvous implements LiveRendezvous, RosterMember {
     this.#offer = undefined;
     this.#parked = undefined;
     this.#key = "";
-    this.#shared.countUnanswered(this.session, -1);
+    this.#countAnswered();
+  }
+
+  #countAnswered(): void {
+    if (this.#unanswered) this.#shared.countUnanswered(this.session, -1);
+    this.#unanswered = false;
   }
 
   #close(end: Pick<RendezvousRecord, "bytesUp" | "bytesDown" | "endedBy" | "refused" | "detail">): void {
@@ -230,6 +256,8 @@ class Rendezvous implements LiveRendezvous, RosterMember {
     this.#settleOffer();
     counters.add("closed", 1);
     if (this.server !== undefined) this.#shared.left(this.server);
+    this.place?.leave();
+    this.place = undefined;
     const { connectionId, serverName, client } = this.#told;
     ended({
       connection: connectionId,
@@ -249,6 +277,7 @@ class Rendezvous implements LiveRendezvous, RosterMember {
 /** Reasons for which no dial-back arrived, so that no verdict could be given there. */
 const toldOnTheMesh: ReadonlySet<ReasonCode> = new Set([
   "name_not_served",
+  "target_full",
   "shutting_down",
   "dial_back_failed",
   "endpoint_refused",

@@ -1,11 +1,18 @@
 import type { BalanceMethod } from "../balance/method.js";
 import type { ReasonCode } from "../base/reasons.js";
 import type { ResolvedAddress } from "../transport/transport.js";
+import type { QueueLimits } from "./target-queue.js";
 
 /**
  * What control plane and data plane of a private proxy say to each other. Everything here survives a structured clone;
  * the data plane knows no gRPC, no settings file and no DNS, only this.
  */
+
+/** A target's cap, and which queue is before it. */
+export interface TargetCap extends QueueLimits {
+  /** Small numbers from 0. Who is at the target and who waits for it are counted under it. */
+  readonly queueId: number;
+}
 
 /** Where the data plane sends the clients of one announcement. */
 export interface TargetFacts {
@@ -19,6 +26,8 @@ export interface TargetFacts {
   readonly proxyProtocol: "none" | "v1" | "v2";
   readonly startTls: "none" | "postgres";
   readonly connectTimeoutMs: number;
+  /** Where there is one, or was. */
+  readonly cap?: TargetCap;
 }
 
 /** One address of a target. */
@@ -106,6 +115,8 @@ export type FromPrivateDataPlane =
       readonly detail: string | undefined;
     }
   | { readonly type: "declined"; readonly session: string; readonly token: Uint8Array; readonly reason: ReasonCode }
+  /** The client that came with this token waits for its target, and may for so long. */
+  | { readonly type: "queued"; readonly session: string; readonly token: Uint8Array; readonly msLeft: number }
   | { readonly type: "ended"; readonly record: RendezvousRecord }
   | { readonly type: "fault"; readonly message: string }
   | { readonly type: "drained" }

@@ -67,6 +67,7 @@ export async function startPrivateProxy(options: PrivateProxyOptions): Promise<P
     targets: settings.targets.map(targetStatement),
     pool: settings.pool,
     connections: dataPlanes.connections,
+    queueLoad: dataPlanes.queueLoad,
   });
 
   const startedAt = new Date();

@@ -9,10 +9,18 @@ import { type CrewLines, startCrewPort } from "../transport/epoll/crew-port.js";
 import { createNodeTransport } from "../transport/node/transport.js";
 import { startPrivateDataPlane } from "./data-plane.js";
 import { createDeal } from "./deal.js";
-import type { FromPrivateDataPlane, IncomingOffer, PrivateDataPlaneConfig, ToPrivateDataPlane } from "./messages.js";
+import type {
+  FromPrivateDataPlane,
+  IncomingOffer,
+  PrivateDataPlaneConfig,
+  TargetFacts,
+  ToPrivateDataPlane,
+} from "./messages.js";
 import { createParkedShare } from "./parked-share.js";
+import { clearQueueLoads, createQueueBoard, type QueueLoad, readQueueLoad } from "./queue-board.js";
 import { createReplay } from "./replay.js";
 import { clearServers, createServerBoard, createServerLoads, readConnections } from "./server-loads.js";
+import { ownerOf } from "./target-owner.js";
 import type { PrivateWorkerRole } from "./worker.js";
 
 export interface DataPlanesOptions {
@@ -37,6 +45,8 @@ export interface DataPlanes {
   workers(): readonly (WorkerStatus & { readonly live: number })[];
   /** What the server with this slot has, over all data planes. */
   connections(slot: number): number;
+  /** What there is at a target with a cap: `TargetCap.queueId`. */
+  queueLoad(queueId: number): QueueLoad;
   /** After the control plane has closed them, or has never had them. */
   stop(): Promise<void>;
 }
@@ -59,13 +69,15 @@ function startOnThisThread({ config, cloneMessages }: DataPlanesOptions): Starte
   const [port, dataPort] = inThreadPorts<FromPrivateDataPlane, ToPrivateDataPlane>({ clone: cloneMessages });
   const counters = createCounters();
   const board = createServerBoard(1);
+  const queueBoard = createQueueBoard();
   const loads = createServerLoads(board, 0);
-  startPrivateDataPlane({ transport: createNodeTransport(), port: dataPort, counters, loads, config });
+  startPrivateDataPlane({ transport: createNodeTransport(), port: dataPort, counters, loads, config, queueBoard });
   return {
     port,
     counters: [counters.buffer],
     workers: () => [],
     connections: (slot) => readConnections(board, slot),
+    queueLoad: (queueId) => readQueueLoad(queueBoard, queueId),
     stop: async () => dataPort.close(),
   };
 }
@@ -77,7 +89,10 @@ async function startWorkers(
   const counters = Array.from({ length: workers }, () => createCounters().buffer);
   const board = createServerBoard(workers);
   const replay = createReplay();
-  const deal = createDeal<IncomingOffer>();
+  const queueBoard = createQueueBoard();
+  /** Of targets with a cap, by announcement id. */
+  const owners = new Map<number, number>();
+  const deal = createDeal<IncomingOffer>(({ announcementId }) => owners.get(announcementId));
   const parked = createParkedShare(workers);
   const liveOf = (worker: number) => openNow(counters[worker]!);
   /** Offers that each worker has been sent, ever: those that it has not taken up yet are its load too. */
@@ -90,13 +105,14 @@ async function startWorkers(
     maxPipes: settings.transport.maxPipes,
     listeners: Array.from({ length: workers }, () => []),
     log,
-    role: (worker): PrivateWorkerRole => ({ config, counters: counters[worker]!, board }),
+    role: (worker): PrivateWorkerRole => ({ config, counters: counters[worker]!, board, queueBoard }),
     replay: replay.messages,
     deliver(message, lines) {
       replay.note(message);
       if (message.type === "cancel") return lines.postAll(withOwnToken(message));
       if (message.type === "park") return dealPark(message, lines);
       if (message.type === "detached") parked.sessionGone(message.session);
+      if (message.type === "targets") noteOwners(message.targets);
       if (message.type !== "offers") return lines.postAll(message);
       const live = crew.status().map(({ worker, state }) => (state === "running" ? loadOf(worker) : undefined));
       const { dealt, left } = deal(message.offers.map(withOwnToken), live);
@@ -113,11 +129,21 @@ async function startWorkers(
     },
     died(worker, lines) {
       clearServers(board, worker);
+      clearQueueLoads(queueBoard, worker, workers);
       addClosed(counters[worker]!, liveOf(worker));
       sent[worker] = takenUp(worker);
       for (const [session, count] of parked.died(worker)) lines.answer(unparked(session, count));
     },
   });
+
+  function noteOwners(targets: readonly TargetFacts[]): void {
+    owners.clear();
+    for (const target of targets) {
+      const owner = ownerOf(target, workers);
+      if (owner !== undefined) owners.set(target.announcementId, owner);
+    }
+  }
+
   function dealPark(
     message: Extract<ToPrivateDataPlane, { type: "park" }>,
     lines: CrewLines<FromPrivateDataPlane, ToPrivateDataPlane>,
@@ -136,6 +162,7 @@ async function startWorkers(
     counters,
     workers: () => crew.status().map((status) => ({ ...status, live: liveOf(status.worker) })),
     connections: (slot) => readConnections(board, slot),
+    queueLoad: (queueId) => readQueueLoad(queueBoard, queueId),
     stop: crew.stop,
   };
 }

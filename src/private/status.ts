@@ -1,6 +1,7 @@
 import type { TargetStatus } from "../admin/status.js";
 import type { Attachment } from "./attachment.js";
 import type { Health } from "./health.js";
+import type { QueueLoad } from "./queue-board.js";
 import type { NumberedServer, NumberedTarget } from "./target-book.js";
 
 export interface AttachmentStatus {
@@ -26,14 +27,14 @@ export function attachmentStatus(publicProxy: string, { state }: Attachment): At
 
 /** A target's addresses: how they are, and what they have to do. */
 export function targetStatus(
-  { names, servers }: NumberedTarget,
+  { names, servers, cap }: NumberedTarget,
   healthOf: (server: NumberedServer) => Health,
-  connections: (slot: number) => number,
+  { connections, queueLoad }: { connections(slot: number): number; queueLoad(queueId: number): QueueLoad },
 ): TargetStatus {
   const addresses = servers.map((server) => {
     const health = healthOf(server);
     const live = server.slot === undefined ? null : connections(server.slot);
     return { address: server.text, state: health.state, why: health.state === "down" ? health.why : null, live };
   });
-  return { names, addresses };
+  return { names, addresses, queue: cap === undefined ? null : queueLoad(cap.queueId) };
 }

@@ -5,14 +5,15 @@ import { createSlots } from "../base/count-board.js";
 import type { ResolvedAddress } from "../transport/transport.js";
 import type { Health, HealthCheck } from "./health.js";
 import { createHosts, type HostsOptions } from "./hosts.js";
-import type { TargetFacts } from "./messages.js";
+import type { TargetCap, TargetFacts } from "./messages.js";
 import { maxSlots } from "./server-loads.js";
+import { type CapStatement, createCapNumbers } from "./target-caps.js";
 
 /** A target that is taken out of the settings still serves what is under way, from when its successors can serve. */
 const retirementMs = 10_000;
 
 /** A target as the settings state it. */
-export interface TargetStatement {
+export interface TargetStatement extends CapStatement {
   readonly names: readonly string[];
   readonly alpn: readonly string[];
   /** At least one, none of them twice. */
@@ -31,6 +32,8 @@ export interface TargetStatement {
 export interface NumberedTarget extends TargetStatement {
   readonly announcementId: number;
   readonly servers: readonly NumberedServer[];
+  /** Where there is one, or was. */
+  readonly cap: TargetCap | undefined;
 }
 
 /** One address of a target; the same one for as long as the target is there. */
@@ -82,10 +85,12 @@ export function createTargetBook(options: TargetBookOptions): TargetBook {
   const hosts = createHosts({ lookup: options.lookup, changed: tell });
   const retirements = new Set<NodeJS.Timeout>();
   const slots = createSlots<string>(maxSlots);
+  const numberCaps = createCapNumbers();
   let nextId = 1;
 
   function facts(target: NumberedTarget): TargetFacts {
     const { announcementId, names, servers, balance, healthCheck, proxyProtocol, startTls, connectTimeoutMs } = target;
+    const { cap } = target;
     const isUp = (server: NumberedServer) => healthCheck === undefined || healthOf(server).state === "up";
     return {
       announcementId,
@@ -101,6 +106,7 @@ export function createTargetBook(options: TargetBookOptions): TargetBook {
       proxyProtocol,
       startTls,
       connectTimeoutMs,
+      ...(cap === undefined ? {} : { cap }),
     };
   }
 
@@ -110,7 +116,7 @@ export function createTargetBook(options: TargetBookOptions): TargetBook {
     return ips.map((ip) => ({ kind: "tcp", ip, port: address.port }));
   }
 
-  function numbered(statement: TargetStatement): NumberedTarget {
+  function numbered(statement: TargetStatement): Omit<NumberedTarget, "cap"> {
     const announcementId = nextId++;
     const servers = statement.addresses.map((address) => {
       const text = formatAddress(address);
@@ -175,9 +181,10 @@ export function createTargetBook(options: TargetBookOptions): TargetBook {
     replace(statements) {
       const known = new Map<string, NumberedTarget[]>();
       for (const target of current) known.set(fingerprint(target), [...(known.get(fingerprint(target)) ?? []), target]);
-      const next = statements.map((statement) => {
+      const caps = numberCaps(statements);
+      const next = statements.map((statement, i) => {
         const before = known.get(fingerprint(statement))?.shift();
-        return before === undefined ? numbered(statement) : { ...before, ...statement };
+        return { ...(before === undefined ? numbered(statement) : { ...before, ...statement }), cap: caps[i] };
       });
       const before = idsOf(current);
       const after = idsOf(next);
@@ -220,7 +227,10 @@ export function addressesOf({ addresses }: Pick<TargetStatement, "addresses">): 
   return addresses.map(formatAddress).join(", ");
 }
 
-/** What makes a target another one. Weight and priority do not: they are announced anew under the same id. */
+/**
+ * What makes a target another one. Weight and priority do not: they are announced anew under the same id; nor do cap and
+ * queue, which only the data plane is told.
+ */
 function fingerprint(statement: TargetStatement): string {
   const { names, alpn, addresses, balance, healthCheck, proxyProtocol, startTls, connectTimeoutMs } = statement;
   const check = healthCheck && Object.entries(healthCheck).toSorted();

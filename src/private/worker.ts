@@ -11,6 +11,7 @@ export interface PrivateWorkerRole {
   readonly counters: SharedArrayBuffer;
   /** Connections of each server. */
   readonly board: SharedArrayBuffer;
+  readonly queueBoard: SharedArrayBuffer;
 }
 
 // The entry of a worker's thread: one data plane of a private proxy.
@@ -23,6 +24,7 @@ await bootWorker<PrivateWorkerRole, ToPrivateDataPlane, FromPrivateDataPlane>(
       loads: createServerLoads(role.board, worker),
       config: role.config,
       workers: exchange.workers,
+      queueBoard: role.queueBoard,
     }),
   (port, error) => port.post({ type: "fault", message: stackOf(error) }),
 );

@@ -28,6 +28,7 @@ function invert(): (Verdict | undefined)[] {
 
 /** What a public proxy is told of a private proxy's reason: where there is no word for it, it lies with the target. */
 export function declineVerdict(code: ReasonCode): DeclineReason {
+  if (code === "target_queue_full" || code === "target_queue_timeout") return "target_full";
   return Object.hasOwn(verdictBytes, code) ? (code as DeclineReason) : "target_unreachable";
 }
 

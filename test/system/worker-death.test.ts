@@ -203,3 +203,35 @@ test.serial("stopping does not wait for a worker that hangs, nor for one that is
   await dying.proxy.stop();
   t.false(dying.log.lines.some(({ message }) => message.includes("replaced")));
 });
+
+test.serial(
+  "the worker that owns a target with a cap throws: what it counted is gone with it, and its successor counts anew",
+  async (t) => {
+    if (!epollWorks(t)) return;
+    const server = await echoServer(certificates);
+    t.teardown(() => server.close());
+    const pair = await startPair(
+      t,
+      certificates,
+      [{ address: server.address, maxConnections: 1 }],
+      { public: twoWorkers, private: twoWorkers },
+      { private: obedientEntries.private },
+    );
+    const load = () => {
+      const { live, queued } = pair.private.proxy.status().targets![0]!.queue!;
+      return `${live} ${queued}`;
+    };
+    const first = await tlsClient(pair.public.clientPort, certificates);
+    const closed = new Promise((resolve) => first.once("close", resolve));
+    const waiting = request(pair, "lost with its queue");
+    while (load() !== "1 1") await new Promise((resolve) => setImmediate(resolve));
+    plantFault({ worker: 0, what: "throw" });
+    await ended(pair.private.log);
+    t.is(load(), "0 0");
+    await closed;
+    t.false(await waiting);
+    await replaced(pair.private.log);
+    t.true(await request(pair, "served by the successor"));
+    while (load() !== "0 0") await new Promise((resolve) => setImmediate(resolve));
+  },
+);

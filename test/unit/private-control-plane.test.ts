@@ -34,6 +34,7 @@ function target(names: readonly string[], port = 1, changes: Partial<TargetState
     proxyProtocol: "none",
     startTls: "none",
     connectTimeoutMs: 1000,
+    queue: { max: 1024, timeoutMs: 5000 },
     ...changes,
   };
 }
@@ -65,10 +66,12 @@ function controlPlane(t: ExecutionContext, servers: readonly SeenServer[], targe
     targets,
     pool,
     connections: () => 0,
+    queueLoad: () => ({ live: 0, queued: 0 }),
   });
   t.teardown(() => control.close());
   return {
     control,
+    dataPort,
     log,
     messages,
     /** Waits until so many messages of a type have come to the data plane. */
@@ -202,4 +205,44 @@ test("an offer that claims to wait for weeks waits for minutes", async (t) => {
   stream.link.send({ type: "offers", offers: [offer] });
   const [offers] = await until("offers");
   t.is(offers?.offers[0]?.msLeft, 600_000);
+});
+
+test("a cap that changes is told to the data plane alone: the target stays announced, under its id", async (t) => {
+  const server = await seenMeshServer(t, certificates);
+  const { control, until } = controlPlane(t, [server], [{ ...target(["a.test"]), maxConnections: 2 }]);
+  const stream = await welcomed(server);
+  t.like(await stream.next(), { announcementId: 1, names: ["a.test"] });
+  const targets = [{ ...target(["a.test"]), maxConnections: 3 }, target(["b.test"], 2)];
+  control.reconfigure({ targets, pool }, config);
+  t.like(await stream.next(), { type: "announce", announcementId: 2 });
+  const told = (await until("targets", 2)).map(({ targets }) =>
+    targets.map(({ announcementId, cap }) => [announcementId, cap]),
+  );
+  const cap = { queueId: 0, max: 1024, timeoutMs: 5000 };
+  t.deepEqual(told.at(-1), [
+    [1, { ...cap, maxConnections: 3 }],
+    [2, undefined],
+  ]);
+  control.reconfigure({ targets: [{ ...target(["a.test", "c.test"]), maxConnections: 4 }], pool }, config);
+  const { targets: last } = (await until("targets", 3)).at(-1)!;
+  t.deepEqual(
+    last.map(({ announcementId, cap }) => [announcementId, cap?.queueId, cap?.maxConnections]),
+    [
+      [3, 0, 4],
+      [1, 0, 3],
+      [2, undefined, undefined],
+    ],
+  );
+});
+
+test("that a client waits for its target is told to the public proxy that sent it", async (t) => {
+  const server = await seenMeshServer(t, certificates);
+  const { until, dataPort } = controlPlane(t, [server], [target(["a.test"])]);
+  const stream = await welcomed(server);
+  await stream.next();
+  const [attached] = await until("attached");
+  const token = new Uint8Array(32).fill(7);
+  dataPort.post({ type: "queued", session: "another", token, msLeft: 1 });
+  dataPort.post({ type: "queued", session: attached!.session, token, msLeft: 8000 });
+  t.like(await stream.next(), { type: "queued", msLeft: 8000 });
 });

@@ -31,3 +31,15 @@ test("single offers go round among workers that have equally many", (t) => {
   const workers = Array.from({ length: 6 }, () => [...deal(["offer"], [3, 3, 3]).dealt.keys()][0]);
   t.deepEqual(workers, [0, 1, 2, 0, 1, 2]);
 });
+
+test("what has an owner goes to it and to nobody else, in its order, and counts as its load", (t) => {
+  const deal = createDeal<string>((item) => (item.startsWith("own") ? 2 : undefined));
+  const items = ["own 1", "a", "own 2", "b", "own 3"];
+  const { dealt, left } = deal(items, [2, 2, 0]);
+  t.deepEqual(dealt.get(2), ["own 1", "own 2", "own 3"].toSpliced(1, 0, "a"));
+  t.deepEqual([dealt.get(0), dealt.get(1)].flat().filter(Boolean), ["b"]);
+  t.deepEqual(left, []);
+  const without = deal(items, [0, 0, undefined]);
+  t.deepEqual(without.left, ["own 1", "own 2", "own 3"]);
+  t.deepEqual([...without.dealt.values()].flat(), ["a", "b"]);
+});

@@ -31,6 +31,8 @@ function target(announcementId: number, count: number, more: Partial<NumberedTar
     proxyProtocol: "none",
     startTls: "none",
     connectTimeoutMs: 1000,
+    queue: { max: 1024, timeoutMs: 5000 },
+    cap: undefined,
     ...more,
   };
 }

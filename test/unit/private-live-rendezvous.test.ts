@@ -13,11 +13,13 @@ function table() {
   const records: RendezvousRecord[] = [];
   const declined: string[] = [];
   const left: Server[] = [];
+  const queued: string[] = [];
   const live = createLiveRendezvous({
     counters,
     now: handClock(),
     ended: (record) => records.push(record),
     left: (server) => left.push(server),
+    queued: (session, _token, msLeft) => queued.push(`${session} ${msLeft}`),
     declined: (session, _token, reason) => declined.push(`${session} ${reason}`),
   });
   const open = (token = Buffer.alloc(32, 1)) =>
@@ -34,7 +36,7 @@ function table() {
         connectionId: "c1",
       },
     });
-  return { live, open, records, declined, left, totals: () => readCounters([counters.buffer]) };
+  return { live, open, records, declined, queued, left, totals: () => readCounters([counters.buffer]) };
 }
 
 /** Lets promises that have settled be noticed. */
@@ -74,6 +76,58 @@ test("a server has its connection until the rendezvous is over, however it ends"
   splice.cut();
   await settle();
   t.is(left.length, 2);
+});
+
+test("a full queue is told on the mesh as a full target, and what ran out of time there only where it came from", (t) => {
+  const { open, declined, records } = table();
+  open().refuse(new ProxyError("target_queue_full"));
+  open().refuse(new ProxyError("target_queue_timeout"));
+  t.deepEqual(declined, ["s target_full"]);
+  t.deepEqual(
+    records.map(({ refused }) => refused),
+    ["target_queue_full", "target_queue_timeout"],
+  );
+});
+
+test("who is queued is told of, is no unanswered offer any more once its client is there, and can still be taken back", (t) => {
+  const { live, open, queued } = table();
+  const rendezvous = open();
+  t.is(live.unanswered("s"), 1);
+  rendezvous.queued(7000);
+  t.is(live.unanswered("s"), 1, "nobody knows yet whether there is a client");
+  rendezvous.met();
+  t.is(live.unanswered("s"), 0);
+  t.deepEqual(queued, ["s 7000"]);
+  let cancelled = false;
+  rendezvous.whenCancelled(() => {
+    cancelled = true;
+  });
+  live.cancel(Buffer.alloc(32, 1));
+  t.true(cancelled);
+  rendezvous.refuse(new ProxyError("offer_cancelled"));
+  t.is(live.unanswered("s"), 0);
+  const served = open();
+  served.met();
+  t.is(live.unanswered("s"), 1);
+});
+
+test("a place at the target is left once: when the splice has ended, or with the refusal", async (t) => {
+  const { open } = table();
+  const left: string[] = [];
+  const placed = (name: string) => {
+    const rendezvous = open();
+    rendezvous.place = { wait: undefined, leave: () => left.push(name) };
+    return rendezvous;
+  };
+  placed("refused").refuse(new ProxyError("target_unreachable"));
+  t.deepEqual(left, ["refused"]);
+  const splice = fakeSplice();
+  placed("spliced").splice(splice);
+  await settle();
+  t.deepEqual(left, ["refused"]);
+  splice.end({});
+  await settle();
+  t.deepEqual(left, ["refused", "spliced"]);
 });
 
 test("a cancelled offer is called off at once, also by who begins to listen later, and its error counts as cancelled", (t) => {

@@ -20,6 +20,7 @@ function statement(address: string, names: readonly string[] = ["a.test"], chang
     proxyProtocol: "none",
     startTls: "none",
     connectTimeoutMs: 3000,
+    queue: { max: 1024, timeoutMs: 5000 },
     ...changes,
   } as const;
 }
