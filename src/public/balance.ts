@@ -22,6 +22,8 @@ export interface Question {
   readonly loadOf: (session: string) => Pick<SessionLoad, "spliced" | "unanswered">;
   readonly maxPerPrivateProxy: number | undefined;
   readonly outliers: Pick<Outliers, "avoidance">;
+  /** The session that another worker chose by the method; it is asked where it is among the best here too. */
+  readonly chosen?: string | undefined;
   readonly method: BalanceMethod;
   /** The client's IP address; undefined where it has none. */
   readonly source: string | undefined;
@@ -32,7 +34,7 @@ export interface Question {
  * those with the lowest priority number; of these whom the method says.
  */
 export function whomToAsk(question: Question): Next {
-  const { announcers, tried, loadOf, outliers, method, source } = question;
+  const { announcers, tried, loadOf, outliers, chosen, method, source } = question;
   let best: Announcer[] = [];
   let asked = false;
   for (const announcer of announcers) {
@@ -44,12 +46,9 @@ export function whomToAsk(question: Question): Next {
       else if (order === 0) best.push(announcer);
     }
   }
-  const announcer = choose({
-    method,
-    among: best,
-    loadOf: (one) => connectionsOf(loadOf(one.session.session)),
-    source,
-  });
+  const announcer =
+    best.find(({ session }) => session.session === chosen) ??
+    choose({ method, among: best, loadOf: (one) => connectionsOf(loadOf(one.session.session)), source });
   if (announcer !== undefined) return { status: "announcer", announcer };
   return asked || announcers.length === 0 ? { status: "nobody" } : { status: "full" };
 }

@@ -21,6 +21,8 @@ export interface LiveConnection {
   cameFrom(source: EndpointAddress, destination: EndpointAddress): void;
   /** Another worker read its hello, and what stood before it. */
   readonly passed: boolean;
+  /** The session that the other worker has chosen for it. */
+  readonly chosen: string | undefined;
   readonly ageMs: number;
   /** It is another worker's now, and its end is told there. */
   passOn(): void;
@@ -124,6 +126,7 @@ class Connection implements LiveConnection, RosterMember {
   rosterPlace = -1;
   readonly id: string;
   readonly passed: boolean;
+  readonly chosen: string | undefined;
   serverName: string | undefined;
   readonly #shared: Shared;
   readonly #openedAt: number;
@@ -145,6 +148,7 @@ class Connection implements LiveConnection, RosterMember {
     this.#shared = shared;
     this.id = id;
     this.passed = begun !== undefined;
+    this.chosen = begun?.session;
     this.#client = client;
     this.#openedAt = shared.now() - (begun?.ageMs ?? 0);
     this.#source = begun?.source ?? client.remote;

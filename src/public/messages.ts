@@ -108,6 +108,8 @@ export type PassedAs =
 /** A client connection that another worker has begun to serve. */
 export interface BegunConnection {
   readonly id: string;
+  /** Who was chosen to serve it: choosing again would deal its clients out otherwise than the method says. */
+  readonly session: string;
   readonly source: EndpointAddress;
   readonly destination: EndpointAddress;
   /** Since it was accepted. */

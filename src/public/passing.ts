@@ -62,7 +62,7 @@ export function createPassing(options: {
       if (to === undefined || !exchange.isThere(to)) return false;
       const { client, id, source, destination, ageMs } = connection;
       client.unread(bytes);
-      if (give(client, to, { kind: "begun", begun: { id, source, destination, ageMs } }) === "given")
+      if (give(client, to, { kind: "begun", begun: { id, session, source, destination, ageMs } }) === "given")
         connection.passOn();
       else connection.refuse("client_left");
       return true;

@@ -1,7 +1,7 @@
 import type { Now } from "../base/deadline.js";
 import { ProxyError } from "../base/errors.js";
-import type { EndpointAddress } from "../transport/endpoint.js";
 import { whomToAsk } from "./balance.js";
+import type { LiveConnection } from "./live-connections.js";
 import type { Loads } from "./loads.js";
 import type { PublicDataPlaneConfig } from "./messages.js";
 import type { Announcer, Names } from "./names.js";
@@ -12,7 +12,7 @@ import { createWatchAttempt, type WatchAttempt } from "./watch-attempt.js";
 export interface Turns {
   /** Whom to ask next, among those not yet tried; undefined when all were. Throws `private_proxies_full`. */
   next(
-    client: { readonly serverName: string | undefined; readonly source: EndpointAddress },
+    client: Pick<LiveConnection, "serverName" | "source" | "chosen">,
     announcers: readonly Announcer[],
     tried: { has(session: string): boolean },
   ): Announcer | undefined;
@@ -31,13 +31,14 @@ export function createTurns(options: {
   const { now, names, loads, config, suspect } = options;
   const outliers = createOutliers({ now });
   return {
-    next({ serverName, source }, announcers, tried) {
+    next({ serverName, source, chosen }, announcers, tried) {
       const next = whomToAsk({
         announcers,
         tried,
         loadOf: loads.of,
         maxPerPrivateProxy: config().maxPerPrivateProxy,
         outliers,
+        chosen,
         method: names.balanceOf(serverName),
         source: source.family === "unix" ? undefined : source.address,
       });

@@ -17,9 +17,10 @@ export type WatchAttempt = (
 ) => Promise<Attempt>;
 
 /**
- * `patienceMs` is how long an attempt may take at most: a shorter silence is that of a client that could not wait longer,
- * or of a session that is gone, and says nothing. A target that is full and a private proxy that is stopping are in order.
- * `suspect` is told of whoever was silent for all that time: it may hang.
+ * `patienceMs` is how long an attempt may take, where no queue is longer: a shorter silence is that of a client that could
+ * not wait, or of a session that is gone, and says nothing. A target that is full and a private proxy that is stopping are
+ * in order, and so is one of which a parked dial-back broke. `suspect` is told of whoever was silent for all that time: it
+ * may hang.
  */
 export function createWatchAttempt(options: {
   readonly now: Now;

@@ -87,6 +87,18 @@ test("a passive private proxy is asked when the active ones are avoided, full or
   t.is(asked(announcers, full), "passive");
 });
 
+test("whom another worker has chosen is asked where it is among the best here too, and takes no turn", (t) => {
+  const announcers = [announcer("a"), announcer("b"), announcer("later", { priority: 1 })];
+  for (let i = 0; i < 10; i++) t.is(asked(announcers, { chosen: "b", method: "round-robin" }), "b");
+  t.not(asked(announcers, { chosen: "later" }), "later");
+  t.is(asked(announcers, { chosen: "b", tried: new Set(["b"]) }), "a");
+  t.is(
+    asked(announcers, { chosen: "b", outliers: { avoidance: ({ session }) => (session.name === "b" ? 1 : 0) } }),
+    "a",
+  );
+  t.not(asked(announcers, { chosen: "gone" }), "gone");
+});
+
 test("an address is tolerated until it has sent its share of bad prefaces, and again after a while", (t) => {
   const now = handClock();
   const offences = createOffences({ now });
