@@ -13,8 +13,10 @@ export interface Choice<T extends { readonly candidate: Candidate }> {
   readonly random?: () => number;
 }
 
-/** How much more than the least loaded one, for its weight, somebody may have among unequal weights before it is passed over. */
-const tolerance = 0.25;
+/** How many times as many as the least loaded one, for its weight, somebody may have before it is passed over. */
+const toleratedTimes = 2;
+/** And so many of the lightest one's connections more: where there are few, chance alone makes large parts. */
+const toleratedConnections = 2;
 
 /**
  * Who is to have the next client; undefined where there is nobody.
@@ -35,8 +37,8 @@ export function choose<T extends { readonly candidate: Candidate }>(choice: Choi
 /**
  * Among equal weights strictly. Unequal ones are there to be seen in the shares, and a light one, which has less to do, is
  * done sooner: strictly by connections it would get more than its weight says, and of clients that come one by one, each
- * finding the last one's server still busy, half. There the turns decide as long as nobody has a quarter, and one of the
- * lightest one's connections, too many.
+ * finding the last one's server still busy, half. There the turns decide as long as nobody has twice as many for its weight as
+ * another.
  */
 function leastLoaded<T extends { readonly candidate: Candidate }>({ among, loadOf }: Choice<T>): T | undefined {
   let least = Number.POSITIVE_INFINITY;
@@ -50,7 +52,7 @@ function leastLoaded<T extends { readonly candidate: Candidate }>({ among, loadO
     heaviest = Math.max(heaviest, weight);
     return load / weight;
   });
-  const most = lightest === heaviest ? least : least * (1 + tolerance) + 1 / lightest;
+  const most = lightest === heaviest ? least : least * toleratedTimes + toleratedConnections / lightest;
   return nextInTurn(among, (at) => loads[at]! < most);
 }
 
