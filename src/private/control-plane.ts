@@ -231,6 +231,9 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
       }
       case "unparked":
         return unparked(message);
+      case "pass":
+        // Only between workers, and then it does not come as far as this.
+        return;
       case "ended":
         return logRendezvous(log, message.record);
       case "fault":

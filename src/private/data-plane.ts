@@ -2,13 +2,15 @@ import type { Counters } from "../base/counters.js";
 import { type Deadline, deadlineIn, monotonic, msLeft, sooner } from "../base/deadline.js";
 import { ProxyError, stackOf } from "../base/errors.js";
 import type { Port } from "../base/port.js";
+import { encodeVerdict } from "../rendezvous/verdict.js";
 import type { Endpoint, Splice } from "../transport/endpoint.js";
-import type { Connecting, ResolvedAddress, Transport } from "../transport/transport.js";
+import type { Exchange } from "../transport/epoll/boot.js";
+import type { Connecting, Transport } from "../transport/transport.js";
 import { answerOffer } from "./connection.js";
-import { dialInTurn } from "./dialling.js";
 import { createLiveRendezvous, type LiveRendezvous } from "./live-rendezvous.js";
 import type { FromPrivateDataPlane, IncomingOffer, PrivateDataPlaneConfig, ToPrivateDataPlane } from "./messages.js";
-import { createParkedDialBacks } from "./parked-dial-backs.js";
+import { createParkedDialBacks, type ParkedClient } from "./parked-dial-backs.js";
+import { createPublics } from "./publics.js";
 import { createQueueBoard, writeQueueLoads } from "./queue-board.js";
 import { type Reaching, reachAfter, reaching } from "./queued-reach.js";
 import { reachServer } from "./reaching.js";
@@ -46,33 +48,18 @@ export interface PrivateDataPlaneOptions {
   readonly counters: Counters;
   readonly loads: ServerLoads;
   readonly config: PrivateDataPlaneConfig;
-  /** How many data planes share the offers of a session; 1 where it is not said. */
-  readonly workers?: number;
+  /** Where there are several data planes: the others, which share the offers of a session with this one. */
+  readonly worker?: number;
+  readonly exchange?: Exchange | undefined;
   /** Where it notes how much there is at targets with a cap, for the status. */
   readonly queueBoard?: SharedArrayBuffer;
 }
 
-/** A mesh session's endpoints. `preferred` is the one that worked last. */
-interface SessionEndpoints {
-  readonly publicProxy: string;
-  readonly attemptTimeoutMs: number;
-  readonly endpoints: readonly (readonly ResolvedAddress[])[];
-  preferred: number | undefined;
-  order: DialOrder | undefined;
-}
-
-interface DialOrder {
-  readonly first: number;
-  readonly addresses: readonly ResolvedAddress[];
-  /** By address: whose it is. */
-  readonly endpoints: readonly number[];
-}
-
 /** Composes targets, dialling and stories, and obeys the control plane's messages. It listens nowhere. */
 export function startPrivateDataPlane(options: PrivateDataPlaneOptions): void {
-  const { transport, port, counters, loads } = options;
+  const { transport, port, counters, loads, exchange } = options;
   let { config } = options;
-  const share = Math.ceil(maxUnansweredOffers / (options.workers ?? 1));
+  const share = Math.ceil(maxUnansweredOffers / (exchange?.workers ?? 1));
   const maxUnanswered = Math.max(honestUnansweredOffers, share);
   let draining = false;
   const targets = createTargets(loads);
@@ -81,7 +68,7 @@ export function startPrivateDataPlane(options: PrivateDataPlaneOptions): void {
     alarm: transport.alarm,
     note: writeQueueLoads(options.queueBoard ?? createQueueBoard()),
   });
-  const sessions = new Map<string, SessionEndpoints>();
+  const publics = createPublics(transport);
   const live = createLiveRendezvous({
     counters,
     now: monotonic,
@@ -116,7 +103,7 @@ export function startPrivateDataPlane(options: PrivateDataPlaneOptions): void {
       });
     },
     dialBack({ session, offer, parked }, deadline) {
-      if (parked === undefined) return dialPublic(session, offer.endpoint, deadline);
+      if (parked === undefined) return publics.dial(session, offer.endpoint, deadline);
       return { connected: Promise.resolve(parked), cancel: () => parked.destroy() };
     },
     splice: (dialBack, target) =>
@@ -144,28 +131,28 @@ export function startPrivateDataPlane(options: PrivateDataPlaneOptions): void {
   }
 
   const parked = createParkedDialBacks({
-    dial: (session, deadline) => dialPublic(session, 0, deadline),
+    dial: (session, deadline) => publics.dial(session, 0, deadline),
     maxAgeMs: () => config.pooledMaxAgeMs,
     unparked: (session, how, detail) => port.post({ type: "unparked", session, how, count: 1, detail }),
-    serve(session, { token, client, endpoint: dialBack }) {
-      const known = sessions.get(session);
-      const offer = { ...client, token, endpoint: 0, msLeft: known?.attemptTimeoutMs ?? maxOfferMs };
-      void answerOffer(live.open({ session, publicProxy: known?.publicProxy ?? "", offer, parked: dialBack }), plane);
+    serve(session, client, dialBack) {
+      const owner = targets.ownerOf(client.announcementId, exchange?.workers ?? 1);
+      if (exchange === undefined || owner === undefined || owner === options.worker)
+        serveParked(session, client, dialBack);
+      else passToOwner(exchange, owner, session, client, dialBack);
     },
   });
 
-  function dialPublic(session: string, endpoint: number, deadline: Deadline): Connecting {
-    const known = sessions.get(session);
-    const order = known === undefined ? undefined : dialOrder(known, endpoint);
-    return dialInTurn(transport, {
-      addresses: order?.addresses ?? [],
-      deadline,
-      code: order?.addresses.length === 0 ? "endpoint_refused" : "dial_back_failed",
-      what: `rendezvous with ${known?.publicProxy ?? "a public proxy that is gone"}`,
-      worked(position) {
-        known!.preferred = order?.endpoints[position];
-      },
-    });
+  function serveParked(session: string, client: ParkedClient, dialBack: Endpoint): void {
+    const msLeft = Math.min(publics.attemptTimeoutMs(session) ?? maxOfferMs, maxOfferMs);
+    const offer = { ...client, endpoint: 0, msLeft };
+    void answerOffer(live.open({ session, publicProxy: publics.nameOf(session), offer, parked: dialBack }), plane);
+  }
+
+  /** A target with a cap has one owner, who alone can count. While that one is not there the client is declined. */
+  function passToOwner(to: Exchange, owner: number, session: string, client: ParkedClient, dialBack: Endpoint): void {
+    const given = to.give(dialBack, owner);
+    if (given.status === "given") port.post({ type: "pass", to: owner, passed: given.passed, session, client });
+    else if (given.status === "absent") dialBack.end(Uint8Array.of(encodeVerdict("verdict_refused")));
   }
 
   function moved(direction: "ab" | "ba", bytes: number): void {
@@ -179,9 +166,8 @@ export function startPrivateDataPlane(options: PrivateDataPlaneOptions): void {
       port.post({ type: "declined", session, token: offer.token, reason: "verdict_refused" });
       return;
     }
-    const publicProxy = sessions.get(session)?.publicProxy ?? "";
     const believed = { ...offer, msLeft: Math.min(offer.msLeft, maxOfferMs) };
-    void answerOffer(live.open({ session, publicProxy, offer: believed }), plane);
+    void answerOffer(live.open({ session, publicProxy: publics.nameOf(session), offer: believed }), plane);
   }
 
   port.receive((message) => {
@@ -193,15 +179,18 @@ export function startPrivateDataPlane(options: PrivateDataPlaneOptions): void {
         targets.replace(message.targets);
         queues.follow(message.targets);
         return;
-      case "attached": {
-        const { session, publicProxy, endpoints, attemptTimeoutMs } = message;
-        sessions.set(session, { publicProxy, endpoints, attemptTimeoutMs, preferred: undefined, order: undefined });
+      case "attached":
+        publics.attached(message);
         return;
-      }
       case "detached":
-        sessions.delete(message.session);
+        publics.detached(message.session);
         parked.closeSession(message.session);
         return;
+      case "passed": {
+        const dialBack = exchange?.take(message.passed);
+        if (dialBack !== undefined) serveParked(message.session, message.client, dialBack);
+        return;
+      }
       case "park":
         for (const token of message.tokens) parked.park(message.session, token);
         return;
@@ -223,22 +212,4 @@ export function startPrivateDataPlane(options: PrivateDataPlaneOptions): void {
         return;
     }
   });
-}
-
-/**
- * The endpoint that worked last, else the one the offer names, then the others in their order; refused ones never. Kept,
- * because it is the same for nearly every client.
- */
-function dialOrder(session: SessionEndpoints, offered: number): DialOrder {
-  const { endpoints, preferred } = session;
-  const first = preferred ?? offered;
-  if (session.order?.first === first) return session.order;
-  const allowed = [...endpoints.keys()].filter((index) => endpoints[index]!.length > 0);
-  const inTurn = allowed.includes(first) ? [first, ...allowed.filter((index) => index !== first)] : allowed;
-  session.order = {
-    first,
-    addresses: inTurn.flatMap((index) => endpoints[index]!),
-    endpoints: inTurn.flatMap((index) => endpoints[index]!.map(() => index)),
-  };
-  return session.order;
 }

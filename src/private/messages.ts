@@ -1,6 +1,8 @@
 import type { BalanceMethod } from "../balance/method.js";
 import type { ReasonCode } from "../base/reasons.js";
+import type { PassedEndpoint } from "../transport/epoll/boot.js";
 import type { ResolvedAddress } from "../transport/transport.js";
+import type { ParkedClient } from "./parked-dial-backs.js";
 import type { QueueLimits } from "./target-queue.js";
 
 /**
@@ -78,6 +80,13 @@ export type ToPrivateDataPlane =
       readonly attemptTimeoutMs: number;
     }
   | { readonly type: "detached"; readonly session: string }
+  /** A parked dial-back whose client is for a target of yours is yours from here on. */
+  | {
+      readonly type: "passed";
+      readonly passed: PassedEndpoint;
+      readonly session: string;
+      readonly client: ParkedClient;
+    }
   /** Dial back and park, once with each token; every one is answered by `unparked`, sooner or later. */
   | { readonly type: "park"; readonly session: string; readonly tokens: readonly Uint8Array[] }
   | { readonly type: "offers"; readonly session: string; readonly offers: readonly IncomingOffer[] }
@@ -106,6 +115,14 @@ export interface RendezvousRecord {
 export type UnparkedHow = "used" | "closed" | "failed";
 
 export type FromPrivateDataPlane =
+  /** A dial-back for another worker, whose it is already. */
+  | {
+      readonly type: "pass";
+      readonly to: number;
+      readonly passed: PassedEndpoint;
+      readonly session: string;
+      readonly client: ParkedClient;
+    }
   | {
       readonly type: "unparked";
       readonly session: string;

@@ -17,14 +17,8 @@ const settledMs = 1000;
 const overdueMs = 60_000;
 const longestWaitMs = 2_000_000_000;
 
-/** A dial-back that has a client now. */
-export interface ServedDialBack {
-  readonly token: Uint8Array;
-  /** What its header says, as an offer would. */
-  readonly client: Pick<IncomingOffer, "announcementId" | "serverName" | "client" | "connectionId">;
-  /** The header is unread again. */
-  readonly endpoint: Endpoint;
-}
+/** What the header on a dial-back says of the client that came with it, as an offer would. */
+export type ParkedClient = Pick<IncomingOffer, "token" | "announcementId" | "serverName" | "client" | "connectionId">;
 
 /** The dial-backs that are parked at public proxies, or on their way there. */
 export interface ParkedDialBacks {
@@ -42,8 +36,8 @@ export interface ParkedDialBacksOptions {
   readonly maxAgeMs: () => number;
   /** What became of each, once. */
   readonly unparked: (session: string, how: UnparkedHow, detail: string | undefined) => void;
-  /** The endpoint is the callee's. Must not throw. */
-  readonly serve: (session: string, served: ServedDialBack) => void;
+  /** A client has come. The dial-back is the callee's, with the header unread again. Must not throw. */
+  readonly serve: (session: string, client: ParkedClient, dialBack: Endpoint) => void;
 }
 
 interface Place extends RosterMember {
@@ -67,11 +61,11 @@ export function createParkedDialBacks(options: ParkedDialBacksOptions): ParkedDi
       dialBack.write(encodePreface({ kind: "park", token }));
       parkedAt = monotonic();
       const { header, bytes } = await readRendezvousHeader(dialBack, deadlineIn(longestWait(), "closed_here"));
-      const client = clientOf(header);
+      const client = clientOf(token, header);
       dialBack.unread(bytes);
       places.delete(place);
       options.unparked(session, "used", undefined);
-      options.serve(session, { token, client, endpoint: dialBack });
+      options.serve(session, client, dialBack);
     } catch (error) {
       places.delete(place);
       dialBack?.destroy();
@@ -97,9 +91,10 @@ export function createParkedDialBacks(options: ParkedDialBacksOptions): ParkedDi
 }
 
 /** Throws `header_invalid` where it does not say which announcement the client came for. */
-function clientOf({ source, serverName, connectionId, announcementId }: ProxyHeader): ServedDialBack["client"] {
+function clientOf(token: Uint8Array, { source, serverName, connectionId, announcementId }: ProxyHeader): ParkedClient {
   if (announcementId === undefined) throw new ProxyError("header_invalid", "the header names no announcement");
   return {
+    token,
     announcementId,
     serverName,
     client: source === undefined ? "unix" : addressText(source),

@@ -123,9 +123,17 @@ async function startWorkers(
       const { session } = message;
       for (const { token } of left) lines.answer({ type: "declined", session, token, reason: "verdict_refused" });
     },
-    intercept(message, _lines, worker) {
-      if (message.type === "unparked") parked.ended(worker, message.session, message.count);
-      return false;
+    intercept(message, lines, worker) {
+      if (message.type === "unparked") {
+        parked.ended(worker, message.session, message.count);
+        // What is begun there without having been dealt.
+        if (message.how === "used") sent[worker]! += message.count;
+      }
+      if (message.type !== "pass") return false;
+      const { to, passed, session, client } = message;
+      sent[worker]!--;
+      if (lines.pass(to, passed, { type: "passed", passed, session, client })) sent[to]!++;
+      return true;
     },
     died(worker, lines) {
       clearServers(board, worker);

@@ -4,6 +4,7 @@ import { createPatternTable, type Pattern, type PatternTable, parsePattern } fro
 import type { ResolvedAddress } from "../transport/transport.js";
 import type { IncomingOffer, ServerFacts, TargetFacts } from "./messages.js";
 import type { Counted, ServerLoads } from "./server-loads.js";
+import { ownerOf } from "./target-owner.js";
 
 /** Where the clients of one announcement go. */
 export interface Target extends Omit<TargetFacts, "servers"> {
@@ -26,6 +27,8 @@ export interface Targets {
   replace(facts: readonly TargetFacts[]): void;
   /** Throws `name_not_served` where the announcement is not one of ours or does not bear the name. */
   of(offer: IncomingOffer): Target;
+  /** The worker that must serve it; undefined where any may. */
+  ownerOf(announcementId: number, workers: number): number | undefined;
 }
 
 export function createTargets(loads: ServerLoads): Targets {
@@ -59,6 +62,10 @@ export function createTargets(loads: ServerLoads): Targets {
           return [target.announcementId, { ...target, names: known?.names ?? namesOf(target), servers }];
         }),
       );
+    },
+    ownerOf(announcementId, workers) {
+      const target = byId.get(announcementId);
+      return target && ownerOf(target, workers);
     },
     of({ announcementId, serverName }) {
       const target = byId.get(announcementId);

@@ -208,23 +208,25 @@ test("a parked dial-back grows no older than pool.maxAgeMs, and is replaced", as
 });
 
 test("with rendezvous.pooledWaitMs a client that finds none waits for the next one before it is offered", async (t) => {
-  const { running, by, tokens, parked } = await parkedScene(t, 1, { rendezvous: { pooledWaitMs: 10_000 } });
+  const { running, by, tokens, parked } = await parkedScene(t, 2, { rendezvous: { pooledWaitMs: 10_000 } });
   const hello = await clientHello(serverName);
-  const first = await tcpClient(running.clientPort);
-  first.write(hello);
-  await parked[0]!.given;
-  const second = await tcpClient(running.clientPort);
-  second.write(hello);
-  await until(() => running.proxy.status().connections.opened === 2);
-  const socket = await tcpClient(running.rendezvousPort);
-  socket.write(encodePreface({ kind: "park", token: tokens[1]! }));
-  await once(socket, "data");
+  const clients = [await tcpClient(running.clientPort), await tcpClient(running.clientPort)];
+  for (const client of clients) client.write(hello);
+  await Promise.all(parked.map(({ given }) => given));
+  const third = await tcpClient(running.clientPort);
+  third.write(hello);
+  await until(() => running.proxy.status().connections.opened === 3);
+  // One at each worker, wherever the client waits.
+  const more = await Promise.all(tokens.slice(2).map(() => tcpClient(running.rendezvousPort)));
+  const given = Promise.race(more.map((socket) => once(socket, "data")));
+  for (const [n, socket] of more.entries()) socket.write(encodePreface({ kind: "park", token: tokens[2 + n]! }));
+  await given;
   t.is(by.offered, 0);
-  for (const one of [first, second, socket]) one.destroy();
+  for (const one of [...clients, third, ...more]) one.destroy();
 });
 
 test("a client that queues at its target is waited for beyond rendezvous.attemptTimeoutMs, but not beyond deadlineMs", async (t) => {
-  const times = { attemptTimeoutMs: 300, deadlineMs: 2000 };
+  const times = { attemptTimeoutMs: 1000, deadlineMs: 3000 };
   const { running, by, parked } = await parkedScene(t, 1, { rendezvous: times });
   const begun = performance.now();
   const alert = tlsError(running.clientPort, certificates);
@@ -233,7 +235,7 @@ test("a client that queues at its target is waited for beyond rendezvous.attempt
   const closed = untilClosed(parked[0]!.socket);
   await closed;
   const waitedMs = performance.now() - begun;
-  t.true(waitedMs >= 1900, `${waitedMs} ms`);
+  t.true(waitedMs >= 2900, `${waitedMs} ms`);
   t.is(await alert, alertErrors.internalError);
 });
 

@@ -341,3 +341,34 @@ test.serial(
     for (const client of [held, second]) client.destroy();
   },
 );
+
+test.serial(
+  "a client that comes with a parked dial-back stands in the same queue, and waits beyond attemptTimeoutMs",
+  async (t) => {
+    const server = await slowServer(t);
+    const target = { address: server.address, maxConnections: 2, proxyProtocol: "v1" as const, queue: longQueue };
+    const pair = await startPair(t, certificates, [target], {
+      public: { rendezvous: { attemptTimeoutMs: 1000, deadlineMs: 30_000 } },
+      private: { transport: { workers: 3 }, pool: { minIdle: 6, maxIdle: 6 } },
+    });
+    const parked = () => pair.public.proxy.status().pooledDialBacks;
+    await until(() => parked() === 6);
+    const comers: Awaited<ReturnType<typeof comer>>[] = [];
+    for (let n = 1; n <= 12; n++) {
+      comers.push(await comer(pair));
+      await until(() => loadOf(pair.private) === `${Math.min(n, 2)} ${Math.max(0, n - 2)}`);
+    }
+    const begun = performance.now();
+    await until(() => performance.now() - begun > 1500);
+    t.is(loadOf(pair.private), "2 10", "nobody has been given up");
+    server.begin();
+    const answers = await Promise.all(comers.map(({ answer }) => answer));
+    t.deepEqual(new Set(answers), new Set(["served"]));
+    t.deepEqual(
+      server.order,
+      comers.map(({ port }) => port),
+      "first in, first out, whatever way they came",
+    );
+    t.is(server.most, 2);
+  },
+);
