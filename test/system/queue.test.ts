@@ -24,11 +24,10 @@ test.after.always(() => certificates.remove());
 
 type Targets = Parameters<typeof startPair>[2];
 
-/** Three workers on the private side, so that one of them must be the owner. The public proxy waits as long as it takes. */
-function pairOf(t: ExecutionContext, targets: Targets): Promise<Pair> {
-  const patient = { attemptTimeoutMs: 60_000, deadlineMs: 60_000 };
+/** Three workers on the private side, so that one of them must be the owner. The public proxy has patience. */
+function pairOf(t: ExecutionContext, targets: Targets, attemptTimeoutMs = 60_000): Promise<Pair> {
   return startPair(t, certificates, targets, {
-    public: { rendezvous: patient },
+    public: { rendezvous: { attemptTimeoutMs, deadlineMs: 60_000 } },
     private: { transport: { workers: 3 } },
   });
 }
@@ -154,6 +153,21 @@ test.serial(
     t.deepEqual([pair.public.proxy.status().refused, pair.private.proxy.status().refused], [{}, {}]);
   },
 );
+
+test.serial("a client may wait in the queue for longer than a private proxy may be silent", async (t) => {
+  const server = await slowServer(t);
+  const attemptTimeoutMs = 500;
+  const pair = await pairOf(t, [{ address: server.address, maxConnections: 1, proxyProtocol: "v1" }], attemptTimeoutMs);
+  const first = await comer(pair);
+  await until(() => loadOf(pair.private) === "1 0");
+  const begun = performance.now();
+  const second = await comer(pair);
+  await until(() => performance.now() - begun > 3 * attemptTimeoutMs);
+  t.is(loadOf(pair.private), "1 1");
+  server.begin();
+  t.deepEqual([await first.answer, await second.answer], ["served", "served"]);
+  t.deepEqual(pair.public.proxy.status().refused, {});
+});
 
 test.serial("50 TLS clients in one instant are all served by a server that takes two", async (t) => {
   const present = presence();
