@@ -78,9 +78,10 @@ export const privateSchema = {
       ),
       healthCheck: optionalMap(
         {
-          type: required(
+          type: setting(
             oneOf("tcp", "tls"),
-            "`tcp` connects and closes; `tls` makes a whole TLS handshake, which also notices a server that accepts and then says nothing.",
+            "tcp",
+            "`tcp` connects and closes; `tls` makes a whole TLS handshake, which also notices a server that accepts and then says nothing. `tcp`, because it costs the internal server next to nothing and leaves no line in its log.",
           ),
           intervalMs: setting(
             milliseconds(1),

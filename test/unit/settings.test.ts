@@ -118,15 +118,14 @@ test("weight, priority and balance of a target have their bounds", (t) => {
   ]);
 });
 
-test("a health check has defaults for all but its type, and leaving it out means that there is none", (t) => {
+test("a health check has defaults for all it says, and leaving it out means that there is none", (t) => {
   const text = (healthCheck: string) => `${privateYaml}targets:\n  - { names: [a], address: "h:1"${healthCheck} }\n`;
   const of = (healthCheck: string) => settingsOf(t, "private", text(healthCheck)).targets[0]!;
   t.false("healthCheck" in of(""));
   const defaults = { intervalMs: 5000, timeoutMs: 2000, rise: 2, fall: 3 };
-  t.deepEqual(of(", healthCheck: { type: tcp }").healthCheck, { type: "tcp", ...defaults });
+  t.deepEqual(of(", healthCheck: {}").healthCheck, { type: "tcp", ...defaults });
   t.deepEqual(of(", healthCheck: { type: tls, fall: 1 }").healthCheck, { type: "tls", ...defaults, fall: 1 });
   t.deepEqual(linesOf(t, "private", text(", healthCheck: { rise: 0, kind: tcp }")), [
-    "settings.yml:8:48 targets[0].healthCheck.type: is missing, expected one of tcp, tls",
     "settings.yml:8:56 targets[0].healthCheck.rise: expected an integer in 1-100, found the number 0",
     "settings.yml:8:59 targets[0].healthCheck.kind: this key is not known, allowed are type, intervalMs, timeoutMs, rise, fall",
   ]);
