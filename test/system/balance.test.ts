@@ -89,18 +89,36 @@ function publicWith(t: ExecutionContext, balance: BalanceMethod, attemptTimeoutM
 const start = (t: ExecutionContext, running: RunningPublic, name: string, more = {}): Promise<ServingPrivate> =>
   servingPrivate(t, certificates, running, { name, ...more });
 
-test.serial("two private proxies of equal weights: of 1,000 connections each serves half, within 10 %", async (t) => {
-  const running = await publicWith(t, "least-connections");
-  for (const name of ["one", "two"]) {
-    const server = await plainServer((socket) => socket.once("data", () => socket.end(name)));
-    t.teardown(() => server.close());
-    await startPrivate(t, certificates, [running.mesh], [{ address: server.address }], { name });
-    await running.log.line(({ message, fields }) => message === "name announced" && fields.privateProxy === name);
+for (const [weight, share] of [
+  [1, 500],
+  [3, 750],
+] as const) {
+  for (const [atOnce, maxIdle] of [
+    [1, 0],
+    [20, 0],
+    [20, 8],
+  ] as const) {
+    test.serial(
+      `two private proxies, ${weight}:1 by their settings: shares of 1,000 connections, ${atOnce} at once, ${maxIdle} dial-backs parked, within 10 %`,
+      async (t) => {
+        const running = await publicWith(t, "least-connections");
+        for (const [name, its] of [
+          ["one", weight],
+          ["two", 1],
+        ] as const) {
+          const server = await plainServer((socket) => socket.once("data", () => socket.end(name)));
+          t.teardown(() => server.close());
+          const target = { address: server.address, weight: its };
+          await startPrivate(t, certificates, [running.mesh], [target], { name, pool: { maxIdle } });
+          await running.log.line(({ message, fields }) => message === "name announced" && fields.privateProxy === name);
+        }
+        const counts = await shares(running.clientPort, 1000, atOnce);
+        isShare(t, counts, "one", share);
+        isShare(t, counts, "two", 1000 - share);
+      },
+    );
   }
-  const counts = await shares(running.clientPort, 1000, 20);
-  isShare(t, counts, "one", 500);
-  isShare(t, counts, "two", 500);
-});
+}
 
 for (const method of ["least-connections", "round-robin"] as const) {
   for (const atOnce of [1, 20]) {
@@ -266,6 +284,24 @@ test.serial("who is silent on the data path alone answers the ping, and is asked
   await servedBy(running.clientPort, "silent");
   t.true(other.offers > 0);
 });
+
+test.serial(
+  "private proxies that have as many clients as they may get no more, and the next client is told so",
+  async (t) => {
+    const running = await startPublic(t, certificates, { limits: { perPrivateProxy: 2 } });
+    await start(t, running, "one");
+    await start(t, running, "two");
+    const clients: Served[] = [];
+    for (let i = 0; i < 4; i++) clients.push(await served(running.clientPort));
+    t.deepEqual(clients.map(({ by }) => by).sort(), ["one", "one", "two", "two"]);
+    t.is((await served(running.clientPort)).by, "");
+    t.is(running.proxy.status().refused.private_proxies_full, 1);
+    const [leaves] = clients;
+    leaves!.socket.end();
+    await servedBy(running.clientPort, leaves!.by);
+    for (const { socket } of clients) socket.destroy();
+  },
+);
 
 interface Crowd {
   readonly publicProxy: ProxyProcess;
