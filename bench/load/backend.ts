@@ -5,6 +5,7 @@
 import { readFileSync } from "node:fs";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
+import { freePort } from "../processes.js";
 import { answerBytes, helloBytes, type Kind, kindOf, messageBytes } from "./hello.js";
 import { report } from "./program.js";
 
@@ -77,6 +78,7 @@ function accept(socket: Socket): void {
 
 process.on("disconnect", () => process.exit());
 const server = createServer({ noDelay: true, allowHalfOpen: true }, accept);
-server.listen({ port: 0, host: "127.0.0.1", backlog: 4096 }, () => {
+// Like a service's, none that the system gives to connections.
+server.listen({ port: await freePort(), host: "127.0.0.1", backlog: 4096 }, () => {
   report({ type: "listening", port: (server.address() as AddressInfo).port });
 });
