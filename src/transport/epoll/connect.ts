@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { type Deadline, msLeft } from "../../base/deadline.js";
 import { ProxyError } from "../../base/errors.js";
@@ -114,24 +115,15 @@ class Attempt implements Connecting, StreamUser {
   }
 
   #made(stream: Stream): void {
-    const { remote } = destinations.get(this.#address)!;
-    const local = this.#localOf(stream);
-    if (remote.family !== "unix" && local.family !== "unix") {
-      // A connect to a free port of the ephemeral range can meet itself (simultaneous open, RFC 9293 §3.5).
-      if (remote.port === local.port && remote.address === local.address) {
-        return this.#fail("connect_refused", "nobody listens there: the connection met itself");
-      }
+    const { remote, canMeetItself } = destinations.get(this.#address)!;
+    if (canMeetItself && isSame(remote, localAddress(this.#loop.libc, stream.descriptor))) {
+      return this.#fail("connect_refused", "nobody listens there: the connection met itself");
     }
     this.#settled = true;
     this.#cancelAlarms();
     this.#stream = undefined;
-    this.#endpoint = new EpollEndpoint(stream, remote, local);
+    this.#endpoint = new EpollEndpoint(stream, remote);
     this.#resolve(this.#endpoint);
-  }
-
-  #localOf(stream: Stream): EndpointAddress {
-    if (this.#address.kind === "unix") return { family: "unix" };
-    return localAddress(this.#loop.libc, stream.descriptor);
   }
 
   #failWith(error: number): void {
@@ -156,6 +148,11 @@ class Attempt implements Connecting, StreamUser {
 interface Destination {
   readonly encoded: SocketAddress;
   readonly remote: EndpointAddress;
+  /**
+   * A connection to a free port that the system may give to the connection itself can meet itself (simultaneous open, RFC
+   * 9293 §3.5). Services mostly have other ports, and then nobody need ask where each of their connections comes from.
+   */
+  readonly canMeetItself: boolean;
 }
 
 /** The same few addresses are dialled for every client. */
@@ -168,9 +165,25 @@ function destinationOf(address: ResolvedAddress, interfaceIndex: (name: string) 
   if (address.kind === "tcp" && isIP(address.ip) === 0) return undefined;
   const encoded = encodeSocketAddress(address, interfaceIndex);
   if (encoded === undefined) return undefined;
-  const destination = { encoded, remote: remoteOf(address) };
+  const canMeetItself = address.kind === "tcp" && isEphemeral(address.port);
+  const destination = { encoded, remote: remoteOf(address), canMeetItself };
   destinations.set(address, destination);
   return destination;
+}
+
+function isSame(a: EndpointAddress, b: EndpointAddress): boolean {
+  return a.family !== "unix" && b.family !== "unix" && a.port === b.port && a.address === b.address;
+}
+
+/** Whether the system may give this port to a connection from here (ip(7)). Where it does not say, it may. */
+function isEphemeral(port: number): boolean {
+  try {
+    const range = readFileSync("/proc/sys/net/ipv4/ip_local_port_range", "latin1");
+    const [first = Number.NaN, last = Number.NaN] = range.trim().split(/\s+/).map(Number);
+    return !(port < first || port > last);
+  } catch {
+    return true;
+  }
 }
 
 /** The unspecified address leads to this machine itself. */

@@ -4,6 +4,7 @@ import type { ReasonCode } from "../../base/reasons.js";
 import type { Endpoint, EndpointAddress, Hangup } from "../endpoint.js";
 import { eAgain, ePipe } from "./abi.js";
 import type { Alarm } from "./alarms.js";
+import { localAddress } from "./socket-options.js";
 import type { Stream, StreamUser } from "./stream.js";
 
 /** How long an ended endpoint goes on reading into nothing, so that no reset overtakes its last bytes. */
@@ -35,8 +36,8 @@ export interface Released {
  */
 export class EpollEndpoint implements Endpoint, StreamUser {
   readonly remote: EndpointAddress;
-  readonly local: EndpointAddress;
   readonly #stream: Stream;
+  #local: EndpointAddress | undefined;
   #stage: Stage = "open";
   #left: Hangup | undefined;
   #unread: Uint8Array[] | undefined;
@@ -48,14 +49,23 @@ export class EpollEndpoint implements Endpoint, StreamUser {
   #peerDone = false;
   #turnWanted = false;
 
-  /** Takes ownership of a connected stream. */
-  constructor(stream: Stream, remote: EndpointAddress, local: EndpointAddress) {
+  /** Takes ownership of a connected stream. Of `local` the system is asked where it is not said. */
+  constructor(stream: Stream, remote: EndpointAddress, local?: EndpointAddress) {
     this.#stream = stream;
     this.remote = remote;
-    this.local = local;
+    this.#local = local;
     stream.user = this;
     // The edge of the connect may have told of the FIN too, and no other will.
     if (stream.peerEnded) this.#left = "ended";
+  }
+
+  /** Of most connections that are made from here nobody asks it. Unspecified where the first to ask comes after the end. */
+  get local(): EndpointAddress {
+    if (this.#local !== undefined) return this.#local;
+    if (this.remote.family === "unix") return { family: "unix" };
+    if (this.#stream.closed) return { family: "ipv4", address: "0.0.0.0", port: 0 };
+    this.#local = localAddress(this.#stream.loop.libc, this.#stream.descriptor);
+    return this.#local;
   }
 
   get hangup(): Promise<Hangup> {

@@ -17,7 +17,6 @@ import { EpollEndpoint } from "./endpoint.js";
 import { errorText } from "./error-text.js";
 import type { EventLoop, Watched } from "./loop.js";
 import { decodeSocketAddress, socketAddressBytes } from "./socket-address.js";
-import { localAddress } from "./socket-options.js";
 import { Stream } from "./stream.js";
 
 /** Clients accepted in one round, so that a flood of new ones leaves the others their turn. */
@@ -98,8 +97,7 @@ class Acceptor implements Watched {
     } catch {
       return this.#guard.failed(noRoomToWatch);
     }
-    const remote = decodeSocketAddress(this.#address);
-    this.#accept(new EpollEndpoint(stream, remote, this.#local ?? localAddress(this.#loop.libc, descriptor)));
+    this.#accept(new EpollEndpoint(stream, decodeSocketAddress(this.#address), this.#local));
   }
 
   /** False where it cannot go on, and stays paused. */

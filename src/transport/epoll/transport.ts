@@ -106,6 +106,7 @@ export function createEpollTransport(options: EpollOptions = {}): EpollTransport
     beforeWait: (hook) => loop.beforeWait(hook),
     handOver(endpoint, to) {
       if (!(endpoint instanceof EpollEndpoint)) throw new ProxyError("internal", "not an endpoint of this engine");
+      const { remote, local } = endpoint;
       const { stream, unread, left } = endpoint.release();
       // Bytes that are still to be sent would be lost: nobody hands over what has been written to.
       if (left === "reset" || left === "destroyed" || stream.takeUnsent().length > 0) {
@@ -113,7 +114,7 @@ export function createEpollTransport(options: EpollOptions = {}): EpollTransport
         return undefined;
       }
       stream.release(to);
-      return { descriptor: stream.descriptor, remote: endpoint.remote, local: endpoint.local, unread };
+      return { descriptor: stream.descriptor, remote, local, unread };
     },
     adopt({ descriptor, remote, local, unread }) {
       const stream = new Stream(loop, descriptor, remote.family === "unix" ? "unix" : "tcp");
