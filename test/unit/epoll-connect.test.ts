@@ -58,3 +58,11 @@ test("whether a connection met itself is looked at where the system may give the
   for (const [at, port] of [first - 1, first, last, last + 1].entries()) await connected(kernel, 7 + at, port);
   t.deepEqual(kernel.calls, ["socketName 8", "socketName 9"]);
 });
+
+test("the first bytes of a connection need no option, and from the second send on nothing is held back", async (t) => {
+  const kernel = kernelThatConnects();
+  t.teardown(() => kernel.loop.stop());
+  const endpoint = await connected(kernel, 7);
+  for (const text of ["a hello", "and more", "and more"]) endpoint.write(Buffer.from(text));
+  t.deepEqual(kernel.calls, ["send 7", "noDelay 7", "send 7", "send 7"]);
+});

@@ -6,7 +6,6 @@ import type { ReasonCode } from "../../base/reasons.js";
 import type { EndpointAddress } from "../endpoint.js";
 import type { Connecting, ResolvedAddress } from "../transport.js";
 import {
-  afUnix,
   eAgain,
   eConnRefused,
   eConnReset,
@@ -23,7 +22,7 @@ import { EpollEndpoint } from "./endpoint.js";
 import { errorText } from "./error-text.js";
 import type { EventLoop } from "./loop.js";
 import { decodeSocketAddress, encodeSocketAddress, type SocketAddress } from "./socket-address.js";
-import { localAddress, setNoDelay } from "./socket-options.js";
+import { localAddress } from "./socket-options.js";
 import { Stream, type StreamUser } from "./stream.js";
 
 /** A unix listener with a full queue answers EAGAIN and tells nobody when there is room: ask again. */
@@ -90,7 +89,6 @@ class Attempt implements Connecting, StreamUser {
     const descriptor = libc.socket(encoded.family, sockStream | sockNonblock | sockCloexec, 0);
     if (descriptor < 0) return this.#failWith(descriptor);
     if (!this.#loop.own(descriptor)) return this.#fail("descriptors_exhausted");
-    if (encoded.family !== afUnix) setNoDelay(libc, descriptor);
     this.#start(descriptor, encoded);
   }
 
@@ -108,6 +106,7 @@ class Attempt implements Connecting, StreamUser {
     } catch {
       return this.#fail("descriptors_exhausted");
     }
+    if (this.#address.kind === "tcp") this.#stream.delaysSecondSend();
     if (result === 0) {
       this.#stream.writable = true;
       this.#made(this.#stream);

@@ -16,6 +16,7 @@ import {
 } from "./abi.js";
 import type { EventLoop, Watched } from "./loop.js";
 import type { Owner } from "./ownership.js";
+import { setNoDelay } from "./socket-options.js";
 
 /** Who is told when something has changed about a stream. */
 export interface StreamUser {
@@ -54,6 +55,8 @@ export class Stream implements Watched {
   /** Negated error number of what broke the connection, once. */
   error = 0;
   closed = false;
+  /** What was accepted has TCP_NODELAY from its listener. What was made from here gets it when a second send shows a need. */
+  #nodelay: "set" | "atSecondSend" | "atNextSend" = "set";
   /** Everything before the peer's FIN has been received. */
   #drained = false;
   readonly #tcp: boolean;
@@ -106,11 +109,26 @@ export class Stream implements Watched {
     return result === 0 ? this.error : result;
   }
 
+  /** To be called for a TCP connection that was made from here, before anything is sent. */
+  delaysSecondSend(): void {
+    this.#nodelay = "atSecondSend";
+  }
+
   /** Sends what the system takes: the number of bytes, or a negated error number. */
   send(bytes: Uint8Array, length: number): number {
+    if (this.#nodelay !== "set") this.#hurry();
     const result = this.loop.libc.send(this.descriptor, bytes, length, msgNosignal);
     if (result === eAgain) this.writable = false;
     return result;
+  }
+
+  /**
+   * The first send has nothing before it for whose acknowledgement it could be held back (RFC 9293 §3.7.4), and many a
+   * server is sent a hello and nothing else. A pipe is not emptied into a stream before several sends.
+   */
+  #hurry(): void {
+    if (this.#nodelay === "atNextSend") setNoDelay(this.loop.libc, this.descriptor);
+    this.#nodelay = this.#nodelay === "atSecondSend" ? "atNextSend" : "set";
   }
 
   /** Sends, and keeps what the system does not take. What is kept must not be changed. Errors show as an event. */
