@@ -52,8 +52,6 @@ class Attempt implements Connecting, StreamUser {
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    // Whoever cancels need not be waiting.
-    this.connected.catch(() => {});
     if (msLeft(deadline) === 0) {
       this.#fail(deadline.code);
       return;
@@ -134,6 +132,8 @@ class Attempt implements Connecting, StreamUser {
     this.#settled = true;
     this.#cancelAlarms();
     this.#stream?.close();
+    // Whoever cancels need not be waiting.
+    this.connected.catch(() => {});
     this.#reject(new ProxyError(code, message));
   }
 

@@ -218,21 +218,31 @@ class Join extends EndingSplice implements StreamUser, Turn {
     });
   }
 
-  /** One alarm for each splice, set anew only when it rings: a byte leaves nothing but its time. */
+  /** One alarm for each splice. A byte leaves nothing but its time: the alarm looks at that when it rings. */
   #armLimit(): void {
-    if (this.#limit !== undefined) this.#loop.cancel(this.#limit);
+    const at = this.#lastByteAt + (this.#probed ? this.#limitMs : Math.min(this.#limitMs, keepaliveAfterMs));
+    if (this.#limit !== undefined) {
+      // It looks soon enough, and sets another one then.
+      if (this.#limit.at <= at) return;
+      this.#loop.cancel(this.#limit);
+    }
+    this.#limit = this.#loop.alarm(at, () => this.#look());
+  }
+
+  /** Which of the two limits counts now. */
+  get #limitMs(): number {
     const { idleTimeoutMs, halfClosedTimeoutMs } = this.#options;
-    const halfClosed = this.#firstEnd !== undefined && halfClosedTimeoutMs < idleTimeoutMs;
-    const limitMs = halfClosed ? halfClosedTimeoutMs : idleTimeoutMs;
-    const nextLookMs = this.#probed ? limitMs : Math.min(limitMs, keepaliveAfterMs);
-    this.#limit = this.#loop.alarm(this.#lastByteAt + nextLookMs, () => {
-      // The very sum by which the alarm is due: with another it could be due and not over, in one round for ever.
-      if (this.#loop.now >= this.#lastByteAt + limitMs) {
-        return this.#close(halfClosed ? "half_closed_timeout" : "idle_timeout");
-      }
-      this.#probe();
-      this.#armLimit();
-    });
+    return this.#firstEnd === undefined ? idleTimeoutMs : Math.min(idleTimeoutMs, halfClosedTimeoutMs);
+  }
+
+  #look(): void {
+    this.#limit = undefined;
+    // The very sum by which the alarm is set: with another it could be due and not over, in one round for ever.
+    if (this.#loop.now >= this.#lastByteAt + this.#limitMs) {
+      return this.#close(this.#limitMs < this.#options.idleTimeoutMs ? "half_closed_timeout" : "idle_timeout");
+    }
+    this.#probe();
+    this.#armLimit();
   }
 
   #probe(): void {
