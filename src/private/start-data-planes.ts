@@ -16,6 +16,7 @@ import type {
   TargetFacts,
   ToPrivateDataPlane,
 } from "./messages.js";
+import { type ToPrivateWorker, toRows } from "./offer-rows.js";
 import { createParkedShare } from "./parked-share.js";
 import { clearQueueLoads, createQueueBoard, type QueueLoad, readQueueLoad } from "./queue-board.js";
 import { createReplay } from "./replay.js";
@@ -99,7 +100,7 @@ async function startWorkers(
   const sent = counters.map(() => 0);
   const takenUp = (worker: number) => begunOrRefused(counters[worker]!, "offers_crowded");
   const loadOf = (worker: number) => liveOf(worker) + Math.max(0, sent[worker]! - takenUp(worker));
-  const crew = await startCrewPort<FromPrivateDataPlane, ToPrivateDataPlane>({
+  const crew = await startCrewPort<FromPrivateDataPlane, ToPrivateWorker, ToPrivateDataPlane>({
     entry: workerEntry ?? new URL("./worker.js", import.meta.url),
     workers,
     maxPipes: settings.transport.maxPipes,
@@ -114,13 +115,13 @@ async function startWorkers(
       if (message.type === "detached") parked.sessionGone(message.session);
       if (message.type === "targets") noteOwners(message.targets);
       if (message.type !== "offers") return lines.postAll(message);
+      const { session } = message;
       const live = crew.status().map(({ worker, state }) => (state === "running" ? loadOf(worker) : undefined));
-      const { dealt, left } = deal(message.offers.map(withOwnToken), live);
+      const { dealt, left } = deal(message.offers, live);
       for (const [worker, offers] of dealt) {
         sent[worker]! += offers.length;
-        lines.post(worker, { ...message, offers });
+        lines.post(worker, toRows(session, offers));
       }
-      const { session } = message;
       for (const { token } of left) lines.answer({ type: "declined", session, token, reason: "verdict_refused" });
     },
     intercept(message, lines, worker) {
@@ -154,7 +155,7 @@ async function startWorkers(
 
   function dealPark(
     message: Extract<ToPrivateDataPlane, { type: "park" }>,
-    lines: CrewLines<FromPrivateDataPlane, ToPrivateDataPlane>,
+    lines: CrewLines<FromPrivateDataPlane, ToPrivateWorker>,
   ): void {
     const { session, tokens } = message;
     const running = new Set(crew.status().flatMap(({ worker, state }) => (state === "running" ? [worker] : [])));

@@ -2,7 +2,8 @@ import { createCounters } from "../base/counters.js";
 import { stackOf } from "../base/errors.js";
 import { bootWorker } from "../transport/epoll/boot.js";
 import { startPrivateDataPlane } from "./data-plane.js";
-import type { FromPrivateDataPlane, PrivateDataPlaneConfig, ToPrivateDataPlane } from "./messages.js";
+import type { FromPrivateDataPlane, PrivateDataPlaneConfig } from "./messages.js";
+import { type ToPrivateWorker, withOffers } from "./offer-rows.js";
 import { createServerLoads } from "./server-loads.js";
 
 /** What a worker of a private proxy is given. */
@@ -15,11 +16,11 @@ export interface PrivateWorkerRole {
 }
 
 // The entry of a worker's thread: one data plane of a private proxy.
-await bootWorker<PrivateWorkerRole, ToPrivateDataPlane, FromPrivateDataPlane>(
+await bootWorker<PrivateWorkerRole, ToPrivateWorker, FromPrivateDataPlane>(
   ({ worker, role, transport, port, exchange }) =>
     startPrivateDataPlane({
       transport,
-      port,
+      port: withOffers(port),
       counters: createCounters(role.counters),
       loads: createServerLoads(role.board, worker),
       config: role.config,

@@ -15,20 +15,21 @@ interface Typed {
   readonly mark?: number;
 }
 
-export interface CrewPortOptions<In extends Typed, Out extends Typed>
-  extends Pick<CrewOptions<In, Out>, "entry" | "workers" | "maxPipes" | "listeners" | "role" | "replay"> {
+/** `Told` is what a worker is told: what the control plane posts, and what a role's `deliver` makes of it. */
+export interface CrewPortOptions<In extends Typed, Told extends Typed, Out extends Told = Told>
+  extends Pick<CrewOptions<In, Told>, "entry" | "workers" | "maxPipes" | "listeners" | "role" | "replay"> {
   readonly log: Log;
   /** Sends a message to whom it is for. What every worker is asked goes to all of them, and does not come here. */
-  deliver(message: Out, lines: CrewLines<In, Out>): void;
+  deliver(message: Out, lines: CrewLines<In, Told>): void;
   /** As in `CrewOptions`, with the lines to tell what follows from it. */
-  died(worker: number, lines: CrewLines<In, Out>): void;
+  died(worker: number, lines: CrewLines<In, Told>): void;
   /** True for a message that is not for the control plane: it has been dealt with. */
-  intercept?(message: In, lines: CrewLines<In, Out>, worker: number): boolean;
+  intercept?(message: In, lines: CrewLines<In, Told>, worker: number): boolean;
 }
 
 /** What a role's own distribution has to work with. */
-export interface CrewLines<In, Out> extends Pick<Crew<Out>, "post" | "pass"> {
-  postAll(message: Out): void;
+export interface CrewLines<In, Told> extends Pick<Crew<Told>, "post" | "pass"> {
+  postAll(message: Told): void;
   /** Tells the control plane something in the place of a worker. */
   answer(message: In): void;
 }
@@ -45,8 +46,8 @@ export interface CrewPort<In, Out> {
  * Starts the workers. What all of them are asked is answered when the last one has answered, or is gone; a worker that does
  * not close is ended by force. Throws what the first worker threw, with nothing left open.
  */
-export async function startCrewPort<In extends Typed, Out extends Typed>(
-  options: CrewPortOptions<In, Out>,
+export async function startCrewPort<In extends Typed, Told extends Typed, Out extends Told = Told>(
+  options: CrewPortOptions<In, Told, Out>,
 ): Promise<CrewPort<In, Out>> {
   const { log, workers } = options;
   let handler: ((message: In) => void) | undefined;
@@ -54,9 +55,9 @@ export async function startCrewPort<In extends Typed, Out extends Typed>(
   /** Who has not answered yet, by what was asked. */
   const unanswered = new Map<string, Set<number>>();
   let impatience: NodeJS.Timeout | undefined;
-  let crew: Crew<Out> | undefined;
+  let crew: Crew<Told> | undefined;
 
-  const lines: CrewLines<In, Out> = {
+  const lines: CrewLines<In, Told> = {
     post: (worker, message) => crew?.post(worker, message),
     pass: (worker, passed, message) => crew?.pass(worker, passed, message) === true,
     postAll(message) {
@@ -94,7 +95,7 @@ export async function startCrewPort<In extends Typed, Out extends Typed>(
     for (const key of [...unanswered.keys()]) answered(key, worker, answerOf(key) as unknown as In);
   }
 
-  const running = await startCrew<In, Out>({
+  const running = await startCrew<In, Told>({
     ...options,
     fault: (error) => log.error({ fault: stackOf(error) }, "a fault of this program"),
     received(worker, message) {
