@@ -52,8 +52,13 @@ export function attach(options: AttachOptions): MeshLink<FromPrivate> {
   const giveUp = new AbortController();
   const dialled = dialledChannel({ ip, port, signal: giveUp.signal });
   let peer = ip.includes(":") ? `[${ip}]:${port}` : `${ip}:${port}`;
-  const credentials = new MeshCredentials(options.context, options.serverName, options.handshakeTimeoutMs, (socket) => {
-    peer = `${socket.remoteFamily === "IPv6" ? `[${socket.remoteAddress}]` : socket.remoteAddress}:${socket.remotePort}`;
+  let open = true;
+  const credentials = new MeshCredentials({
+    ...options,
+    wanted: () => open,
+    connected(socket) {
+      peer = `${socket.remoteFamily === "IPv6" ? `[${socket.remoteAddress}]` : socket.remoteAddress}:${socket.remotePort}`;
+    },
   });
   const client = new Mesh(dialled.target, credentials, {
     ...dialled.options,
@@ -67,7 +72,6 @@ export function attach(options: AttachOptions): MeshLink<FromPrivate> {
     "grpc.keepalive_permit_without_calls": 1,
   });
   const stream: ClientDuplexStream<WireFromPrivate, FromPublic__Output> = client.attach();
-  let open = true;
   let established = false;
 
   function close(why: string): void {

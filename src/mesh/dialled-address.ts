@@ -15,7 +15,10 @@ export interface DialledAddress {
   /** The address to dial, looked up already. */
   readonly ip: string;
   readonly port: number;
-  /** Ends the connect, and the connection. */
+  /**
+   * Ends the connect, and the connection. Only of those that have begun: given a signal that was settled before,
+   * `net.connect` fails and connects nevertheless, and nobody has that socket.
+   */
   readonly signal: AbortSignal;
 }
 

@@ -3,6 +3,7 @@ import { type ClientHttp2Session, type ClientHttp2Stream, connect as http2Connec
 import { type AddressInfo, createServer, connect as netConnect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { type TLSSocket, connect as tlsConnect } from "node:tls";
 import test, { type ExecutionContext } from "ava";
 import { createHelloReader } from "../../src/tls-sni/index.js";
@@ -18,6 +19,9 @@ test.before(async () => {
   certificates = await testCertificates();
 });
 test.after.always(() => certificates.remove());
+
+/** gRPC begins with a backoff of a second, give or take a fifth. */
+const pastBackoffMs = 2000;
 
 const drain = { type: "drain" } as const;
 
@@ -140,12 +144,11 @@ test("a link whose peer does not read cannot hold up the end of the server", asy
   t.truthy(await stream.closed);
 });
 
-test("without an answer to keepalive the link is lost", async (t) => {
-  const server = await seenMeshServer(t, certificates, { keepalive: { intervalMs: 100, timeoutMs: 100 } });
-  // Between the two, so that the network can fall silent.
+/** What stands between a port and its clients, and can fall silent: bytes and ends are taken, and nothing is passed on. */
+async function networkTo(t: ExecutionContext, port: number): Promise<{ port: number; fallSilent(): void }> {
   const sockets: Socket[] = [];
   const middle = createServer((near) => {
-    const far = netConnect(server.port, "127.0.0.1");
+    const far = netConnect(port, "127.0.0.1");
     for (const socket of [near, far]) sockets.push(socket.on("error", () => {}));
     near.pipe(far).pipe(near);
   });
@@ -155,16 +158,27 @@ test("without an answer to keepalive the link is lost", async (t) => {
     for (const socket of sockets) socket.destroy();
     middle.close();
   });
-  const client = seenAttach(t, certificates, (middle.address() as AddressInfo).port, {
+  return {
+    port: (middle.address() as AddressInfo).port,
+    fallSilent() {
+      for (const socket of sockets) {
+        socket.unpipe();
+        socket.pause();
+      }
+    },
+  };
+}
+
+test("without an answer to keepalive the link is lost", async (t) => {
+  const server = await seenMeshServer(t, certificates, { keepalive: { intervalMs: 100, timeoutMs: 100 } });
+  const network = await networkTo(t, server.port);
+  const client = seenAttach(t, certificates, network.port, {
     keepalive: { intervalMs: 100, timeoutMs: 100 },
   });
   client.link.send(someHello);
   const stream = await server.stream();
   await stream.next();
-  for (const socket of sockets) {
-    socket.unpipe();
-    socket.pause();
-  }
+  network.fallSilent();
   const silentSince = performance.now();
   t.regex(await client.closed, /UNAVAILABLE/);
   t.is(await stream.closed, "the link was lost");
@@ -247,6 +261,23 @@ test("a peer that never finishes its handshake is given up", async (t) => {
   const client = seenAttach(t, certificates, (listener.address() as AddressInfo).port, { handshakeTimeoutMs: 50 });
   t.regex(await client.closed, /no TLS handshake within 50 ms/);
   listener.close();
+});
+
+// A second after a failure gRPC dialled once more, for a client that was closed: a socket that nobody closed, for each
+// attempt that had failed.
+test("an attachment that failed is not dialled anew behind its back", async (t) => {
+  let dialled = 0;
+  const listener = createServer((socket) => {
+    dialled++;
+    socket.on("error", () => {}).destroy();
+  });
+  listener.listen(0, "127.0.0.1");
+  await once(listener, "listening");
+  t.teardown(() => listener.close());
+  const client = seenAttach(t, certificates, (listener.address() as AddressInfo).port);
+  await client.closed;
+  await pause(pastBackoffMs);
+  t.is(dialled, 1);
 });
 
 test.serial("the environment's http_proxy does not take the mesh", async (t) => {
