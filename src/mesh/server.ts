@@ -16,7 +16,7 @@ import type { FromPrivate, FromPublic } from "./messages.js";
 /** A connection that does not attach, or whose stream has ended, is closed after this time. */
 const maxIdleMs = 60_000;
 
-/** How long a stream that was ended may take to be gone. A peer that does not read would keep it for ever. */
+/** How long a stream or connection that was ended may take to be gone. A peer that does not read would keep it for ever. */
 const farewellMs = 2000;
 
 export interface MeshServerOptions {
@@ -40,7 +40,7 @@ export interface MeshServer {
   setServing(serving: boolean): void;
   /** Stops listening; the streams go on. */
   stopListening(): void;
-  /** Ends everything at once. */
+  /** Ends everything at once, and cuts what peers have not closed after 2 s. Resolves when every connection is closed. */
   close(): Promise<void>;
 }
 
@@ -100,7 +100,11 @@ export async function startMeshServer(options: MeshServerOptions): Promise<MeshS
       admission.stopListening();
       injector.destroy();
       server.forceShutdown();
+      const timer = setTimeout(() => {
+        for (const socket of sockets.values()) socket.destroy();
+      }, farewellMs);
       await admission.closed();
+      clearTimeout(timer);
     },
   };
 }

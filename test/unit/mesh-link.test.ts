@@ -169,6 +169,19 @@ async function networkTo(t: ExecutionContext, port: number): Promise<{ port: num
   };
 }
 
+// The server waited for the peer to close, too, and with it the end of the whole proxy.
+test("a peer that has fallen silent cannot hold up the end of the server", async (t) => {
+  const server = await seenMeshServer(t, certificates);
+  const network = await networkTo(t, server.port);
+  const client = seenAttach(t, certificates, network.port);
+  client.link.send(someHello);
+  await (await server.stream()).next();
+  network.fallSilent();
+  const closing = performance.now();
+  await server.server.close();
+  t.true(performance.now() - closing < 10_000);
+});
+
 test("without an answer to keepalive the link is lost", async (t) => {
   const server = await seenMeshServer(t, certificates, { keepalive: { intervalMs: 100, timeoutMs: 100 } });
   const network = await networkTo(t, server.port);
