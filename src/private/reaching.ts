@@ -28,11 +28,11 @@ export function reachServer(transport: Transport, options: ReachOptions): Connec
 
   async function reach(): Promise<Endpoint> {
     let untried = target.servers.filter(({ up }) => up);
-    let last: unknown = new ProxyError("target_unreachable", `target ${target.address} is down`);
+    let last: unknown;
     const source = hostOf(options.client);
     while (!cancelled) {
       const next = choose({ method: target.balance, among: untried, loadOf: options.loadOf, source });
-      if (next === undefined) throw last;
+      if (next === undefined) throw last ?? new ProxyError("target_unreachable", `target ${target.address} is down`);
       options.trying(next);
       current = dialInTurn(transport, {
         addresses: next.resolved,
