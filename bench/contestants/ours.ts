@@ -28,13 +28,17 @@ export interface OursPorts {
   readonly mesh: number;
 }
 
+/** Every dial-back is fresh, so that what one of those costs is seen. */
+const noPool: PoolSettings = { minIdle: 0, maxIdle: 0, max: 0 };
+
 /** Our pair, as `proxy run` starts it. `told` gets the ports that only the bench wants to know. */
 export function ours(options: OursOptions, told: (ports: OursPorts) => void = () => {}): Contestant {
   const { engine, pooled } = options;
   const base = `transport.engine ${engine}, one worker, log.level warn, log.connections false`;
+  const pool = pooled?.pool ?? noPool;
   return {
     name: pooled === undefined ? `ours (${engine})` : `ours pooled (${engine})`,
-    settings: pooled === undefined ? base : `${base}, ${poolText(pooled.pool)}`,
+    settings: `${base}, ${poolText(pool)}`,
     ...(pooled && { cases: pooled.cases }),
     missing: () => undefined,
     async start(place) {
@@ -59,7 +63,7 @@ export function ours(options: OursOptions, told: (ports: OursPorts) => void = ()
         name: "private-proxy-1",
         mesh: { publics: [`127.0.0.1:${await place.leg(mesh)}`], ...files(place, "private-proxy-1") },
         targets: [{ names: [serverName], address: `127.0.0.1:${place.target}` }],
-        ...(pooled && { pool: pooled.pool }),
+        pool,
       };
       const start = (role: "public" | "private", settings: object) => {
         const path = join(place.directory, `${role}.json`);
