@@ -4,6 +4,7 @@ import { createRoster, type Roster, type RosterMember } from "../base/roster.js"
 import { encodePreface } from "../rendezvous/preface.js";
 import type { ProxyHeader } from "../rendezvous/proxy-header.js";
 import { connectionIdText } from "../rendezvous/proxy-protocol.js";
+import { addressText } from "../transport/address-text.js";
 import type { Endpoint } from "../transport/endpoint.js";
 import type { Connecting } from "../transport/transport.js";
 import type { IncomingOffer, UnparkedHow } from "./messages.js";
@@ -97,11 +98,7 @@ function clientOf(token: Uint8Array, { source, serverName, connectionId, announc
     token,
     announcementId,
     serverName,
-    client: source === undefined ? "unix" : addressText(source),
+    client: addressText(source ?? { family: "unix" }),
     connectionId: connectionId === undefined ? "" : connectionIdText(connectionId),
   };
-}
-
-function addressText({ family, address, port }: NonNullable<ProxyHeader["source"]>): string {
-  return family === "ipv6" ? `[${address}]:${port}` : `${address}:${port}`;
 }

@@ -3,6 +3,7 @@ import type { Counters } from "../base/counters.js";
 import { ProxyError } from "../base/errors.js";
 import type { ReasonCode } from "../base/reasons.js";
 import { createRoster, type Roster, type RosterMember } from "../base/roster.js";
+import { addressText } from "../transport/address-text.js";
 import type { Endpoint, EndpointAddress, Splice, SpliceResult } from "../transport/endpoint.js";
 import type { ClientTallies } from "./client-tallies.js";
 import type { Loads } from "./loads.js";
@@ -298,10 +299,4 @@ function connectionEnd(result: SpliceResult, helloBytes: number) {
     cut: "cut",
   } as const;
   return { bytesUp: helloBytes + result.bytesAb, bytesDown: result.bytesBa, endedBy: endedBy[result.endedBy] };
-}
-
-/** `ip:port`, for logs and offers. */
-export function addressText(address: EndpointAddress): string {
-  if (address.family === "unix") return "unix";
-  return address.family === "ipv6" ? `[${address.address}]:${address.port}` : `${address.address}:${address.port}`;
 }

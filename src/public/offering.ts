@@ -1,8 +1,8 @@
 import { msLeft } from "../base/deadline.js";
 import type { Port } from "../base/port.js";
 import { encodeOffer } from "../rendezvous/offer-wire.js";
+import { addressText } from "../transport/address-text.js";
 import type { Turn } from "./attempt.js";
-import { addressText } from "./live-connections.js";
 import type { FromPublicDataPlane, ToPublicDataPlane } from "./messages.js";
 import type { ParkedClient, Parking } from "./parking.js";
 import type { VerdictDeadline } from "./verdict-deadline.js";

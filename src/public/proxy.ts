@@ -2,13 +2,13 @@ import { readFileSync } from "node:fs";
 import { createMetrics } from "../admin/metrics.js";
 import { type AdminServer, type CommandResult, startAdminServer } from "../admin/server.js";
 import type { Status } from "../admin/status.js";
-import { formatAddress } from "../base/address.js";
 import { createCounters, readCounters } from "../base/counters.js";
 import { atMost } from "../base/deadline.js";
 import type { Log } from "../base/log.js";
 import { softwareVersion } from "../base/version.js";
 import { startMeshServer } from "../mesh/server.js";
 import type { PublicSettings } from "../settings/types.js";
+import { addressText } from "../transport/address-text.js";
 import type { EndpointAddress } from "../transport/endpoint.js";
 import { createPublicControlPlane } from "./control-plane.js";
 import { createGrants } from "./grants.js";
@@ -194,9 +194,4 @@ function dataPlaneConfig(settings: PublicSettings): Omit<PublicDataPlaneConfig, 
 function advertised(settings: PublicSettings, bound: readonly EndpointAddress[]): readonly string[] {
   if (settings.rendezvous.advertise.length > 0) return settings.rendezvous.advertise;
   return bound.flatMap((address) => (address.family === "unix" ? [] : [`:${address.port}`]));
-}
-
-function addressText(address: EndpointAddress): string {
-  if (address.family === "unix") return "unix";
-  return formatAddress({ kind: "tcp", host: address.address, port: address.port });
 }

@@ -9,6 +9,7 @@ import { echoServer, plainServer, tlsServer } from "../harness/internal-server.j
 import { assertNothingLeft } from "../harness/leaks.js";
 import { type Pair, type RunningPrivate, startPair, startPrivate } from "../harness/pair.js";
 import { scriptedPublic } from "../harness/scripted-public.js";
+import { until } from "../harness/until.js";
 
 // Targets that take few connections, and the clients that wait for them.
 
@@ -30,14 +31,6 @@ function pairOf(t: ExecutionContext, targets: Targets, attemptTimeoutMs = 60_000
     public: { rendezvous: { attemptTimeoutMs, deadlineMs: 60_000 } },
     private: { transport: { workers: 3 } },
   });
-}
-
-async function until(fits: () => boolean): Promise<void> {
-  const giveUpAt = performance.now() + 10_000;
-  while (!fits()) {
-    if (performance.now() > giveUpAt) throw new Error("it does not come to this");
-    await new Promise((resolve) => setTimeout(resolve, 1));
-  }
 }
 
 /** `LIVE QUEUED` of the first target. */
