@@ -6,8 +6,9 @@ import { chooseEngine } from "../src/transport/choose-engine.js";
 import { node24 } from "./node-24.js";
 
 /**
- * Runs the tests: `quick` is what stands in test/unit, and test/engine and test/system once for each engine; `all` adds
- * test/long, and all of it once more on Node 24. Ends with what was passed over, and a line `N passed, N failed`.
+ * Runs the tests: `quick` is what stands in test/unit, test/engine once for each engine, and test/system on the engine that is
+ * chosen here by default; `all` adds test/system on the other one and test/long, and all but test/long once more on Node 24.
+ * Ends with what was passed over, and a line `N passed, N failed`.
  */
 
 interface Totals {
@@ -15,8 +16,8 @@ interface Totals {
   failed: number;
 }
 
+const unit = ["dist/test/unit/**/*.test.js"];
 const system = ["dist/test/system/**/*.test.js"];
-const upper = ["dist/test/unit/**/*.test.js", ...system];
 const engineSuite = ["dist/test/engine/**/*.test.js"];
 const long = ["dist/test/long/**/*.test.js"];
 const ava = "node_modules/ava/entrypoints/cli.mjs";
@@ -35,10 +36,13 @@ async function main(): Promise<void> {
   const engines = await enginesHere();
   await runQuick(process.execPath, engines, totals);
   if (kind === "all") {
+    await runOthers(process.execPath, engines, totals);
     await run(process.execPath, long, ["--timeout=20m", "--concurrency=1"], totals);
     const newer = await node24();
-    if (newer.status === "found") await runQuick(newer.node, engines, totals);
-    else note(`Node 24 (${newer.problem}): the quick tests on it`);
+    if (newer.status === "found") {
+      await runQuick(newer.node, engines, totals);
+      await runOthers(newer.node, engines, totals);
+    } else note(`Node 24 (${newer.problem}): the quick tests on it`);
   }
   if (existsSync(passedOver)) {
     console.log("\npassed over:");
@@ -50,20 +54,22 @@ async function main(): Promise<void> {
   process.exitCode = totals.failed === 0 && totals.passed > 0 ? 0 : 1;
 }
 
-/** The engines that work on this system. */
+/** The engines that work on this system, the default first. */
 async function enginesHere(): Promise<readonly string[]> {
   const { engine, why } = await chooseEngine("auto");
-  if (engine === "epoll") return ["node", "epoll"];
+  if (engine === "epoll") return ["epoll", "node"];
   note(`the epoll engine (${why}): test/engine and test/system on it`);
   return ["node"];
 }
 
-async function runQuick(node: string, engines: readonly string[], totals: Totals): Promise<void> {
-  await run(node, upper, [], totals);
-  for (const engine of engines) {
-    const suites = engine === "node" ? engineSuite : [...engineSuite, ...system];
-    await run(node, suites, [], totals, { PROXY_TEST_ENGINE: engine });
-  }
+async function runQuick(node: string, [first, ...others]: readonly string[], totals: Totals): Promise<void> {
+  await run(node, [...unit, ...engineSuite, ...system], [], totals, { PROXY_TEST_ENGINE: first! });
+  for (const engine of others) await run(node, engineSuite, [], totals, { PROXY_TEST_ENGINE: engine });
+}
+
+/** What quick tests leave out: both roles on the engines that are not the default. */
+async function runOthers(node: string, [, ...others]: readonly string[], totals: Totals): Promise<void> {
+  for (const engine of others) await run(node, system, [], totals, { PROXY_TEST_ENGINE: engine });
 }
 
 function note(line: string): void {
