@@ -2,6 +2,7 @@ import { spawnSync } from "node:child_process";
 import type { Socket } from "node:net";
 import { fileURLToPath } from "node:url";
 import test, { type ExecutionContext } from "ava";
+import { descriptorLimit } from "../../src/transport/descriptors.js";
 import { assertNothingLeft } from "../harness/leaks.js";
 import { passOver } from "../harness/needs.js";
 import { startChild } from "./child.js";
@@ -13,6 +14,9 @@ assertNothingLeft(test);
 const onLinux = process.platform === "linux" ? test : test.skip;
 const onEpoll = engineUnderTest().engine === "epoll" ? test : test.skip;
 const nobody = 65_534;
+const manyReaders = 1000;
+/** As hop-process.ts has it. */
+const hopPipes = 64;
 /** Of a process that is short of them. */
 const descriptors = 80;
 
@@ -91,18 +95,37 @@ onLinux(
   },
 );
 
+/** For a process without privileges; undefined where it could not read what it is to run. */
+function unprivileged(): { uid?: number; gid?: number } | undefined {
+  const user = process.getuid?.() === 0 ? { uid: nobody, gid: nobody } : {};
+  const script = fileURLToPath(new URL("./hop-process.js", import.meta.url));
+  const read = `require("node:fs").accessSync(${JSON.stringify(script)})`;
+  return spawnSync(process.execPath, ["-e", read], user).status === 0 ? user : undefined;
+}
+
+onEpoll(
+  "without privileges, 1,000 readers that stall keep to the pipes allowed, others go on, and all bytes arrive when they wake",
+  async (t) => {
+    const user = unprivileged();
+    if (user === undefined) return passOver(t, "a folder that an unprivileged user may read");
+    if (descriptorLimit() < 3 * manyReaders) return passOver(t, `${3 * manyReaders} descriptors`);
+    const hop = await hopProcess(t, [], user);
+    const before = await hop.child.ask(isAnswer);
+    const pairs = await stall(manyReaders, hop, 640 << 10);
+    const during = await hop.child.ask(isAnswer);
+    const pipes = ((during.pipeEnds as number) - (before.pipeEnds as number)) / 2;
+    t.log(`${pipes} pipes for ${manyReaders} stalled readers, the largest of ${during.largest} bytes`);
+    t.true(pipes > 0 && pipes <= hopPipes, `${pipes} pipes`);
+    t.true(await allArrive(await stall(1, hop, 8 << 20)), "another one goes on");
+    t.true(await allArrive(pairs));
+  },
+);
+
 onEpoll(
   "without privileges and with hardly a share of pipe memory left, flows have few pipes or none, and flow on",
   async (t) => {
-    const asRoot = process.getuid?.() === 0;
-    const user = asRoot ? { uid: nobody, gid: nobody } : {};
-    const script = fileURLToPath(new URL("./hop-process.js", import.meta.url));
-    const readable = spawnSync(
-      process.execPath,
-      ["-e", `require("node:fs").accessSync(${JSON.stringify(script)})`],
-      user,
-    );
-    if (readable.status !== 0) return passOver(t, "a folder that an unprivileged user may read");
+    const user = unprivileged();
+    if (user === undefined) return passOver(t, "a folder that an unprivileged user may read");
     for (const pipesLeft of [2, 0]) {
       const hop = await hopProcess(t, [pipesLeft], user);
       if (hop.hoarded > 4000) return passOver(t, "a limit of pipe memory (pipe-user-pages-soft)");
