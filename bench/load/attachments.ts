@@ -54,6 +54,7 @@ runLoad<AttachmentsOptions, AttachmentsResult>(async (options) => {
         context,
         // Rarer than by default: a thousand keepalives from one process would be the load.
         keepalive: { intervalMs: 60_000, timeoutMs: 20_000 },
+        connectTimeoutMs: 5000,
         handshakeTimeoutMs: 20_000,
         events: {
           received(message) {

@@ -55,8 +55,8 @@ const publicColumns = {
 } as const;
 
 const privateColumns = {
-  attachments: ["publicProxy", "state", "nodeName", "since", "why"],
-  announcements: ["name", "target", "publicProxy", "status", "detail"],
+  attachments: ["publicProxy", "address", "state", "nodeName", "since", "why"],
+  announcements: ["name", "target", "publicProxy", "address", "status", "detail"],
 } as const;
 
 const targetColumns = ["names", "address", "state", "live", "why"];

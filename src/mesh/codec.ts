@@ -20,6 +20,8 @@ const maxTextLength = 1024;
 const maxNames = 50_000;
 const maxProtocols = 64;
 const maxEndpoints = 64;
+/** Public proxies that one process is attached to. */
+export const maxAttachedTo = 256;
 /** Beyond these a figure says no more than the bound does: nobody is refused for it. */
 const maxWeight = 1000;
 const maxPriority = 1000;
@@ -62,6 +64,7 @@ export function encodeFromPrivate(message: FromPrivate): WireFromPrivate {
           name: message.hello.name,
           instanceId: Buffer.from(message.hello.instance, "hex"),
           softwareVersion: message.hello.softwareVersion,
+          attachedTo: (message.hello.attachedTo ?? []).map((node) => Buffer.from(node, "hex")),
         },
       };
     case "announce":
@@ -91,7 +94,7 @@ export function encodeFromPrivate(message: FromPrivate): WireFromPrivate {
 
 export function decodeFromPrivate(wire: FromPrivate__Output): FromPrivate | undefined {
   if (wire.hello) {
-    const { protocolVersion, name, instanceId, softwareVersion } = wire.hello;
+    const { protocolVersion, name, instanceId, softwareVersion, attachedTo } = wire.hello;
     return {
       type: "hello",
       hello: {
@@ -99,6 +102,9 @@ export function decodeFromPrivate(wire: FromPrivate__Output): FromPrivate | unde
         name: text(name, "hello.name"),
         instance: exactly(instanceId, instanceBytes, "hello.instance_id").toString("hex"),
         softwareVersion: text(softwareVersion, "hello.software_version"),
+        attachedTo: atMost(attachedTo, maxAttachedTo, "hello.attached_to").map((node) =>
+          exactly(node, instanceBytes, "hello.attached_to").toString("hex"),
+        ),
       },
     };
   }
@@ -154,6 +160,7 @@ export function encodeFromPublic(message: FromPublic): WireFromPublic | EncodedM
             attemptTimeoutMs: welcome.attemptTimeoutMs,
           },
           softwareVersion: welcome.softwareVersion,
+          nodeInstance: Buffer.from(welcome.nodeInstance ?? "", "hex"),
         },
       };
     }
@@ -203,6 +210,10 @@ export function decodeFromPublic(wire: FromPublic__Output): FromPublic | undefin
         maxNames: welcome.limits?.names ?? 0,
         attemptTimeoutMs: welcome.limits?.attemptTimeoutMs ?? 0,
         softwareVersion: text(welcome.softwareVersion, "welcome.software_version"),
+        nodeInstance:
+          welcome.nodeInstance.length === 0
+            ? ""
+            : exactly(welcome.nodeInstance, instanceBytes, "welcome.node_instance").toString("hex"),
       },
     };
   }

@@ -11,6 +11,8 @@ export interface MeshCredentialsOptions {
   readonly handshakeTimeoutMs: number;
   /** Asked before each dial; none is made where it says no. */
   readonly wanted: () => boolean;
+  /** The connection is made; the handshake begins. */
+  readonly dialled: () => void;
   /** Told of the socket once the handshake is done. */
   readonly connected: (socket: TLSSocket) => void;
 }
@@ -48,7 +50,8 @@ export class MeshCredentials extends ChannelCredentials {
   }
 
   private handshake(socket: Socket): Promise<TLSSocket> {
-    const { context, serverName, handshakeTimeoutMs, connected } = this.options;
+    const { context, serverName, handshakeTimeoutMs, dialled, connected } = this.options;
+    dialled();
     return new Promise((resolve, reject) => {
       const tlsSocket = connect({
         socket,

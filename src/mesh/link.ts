@@ -8,12 +8,22 @@ export interface MeshLink<Out> {
   readonly backlog: number;
   /** Ends the stream in order: what is queued is still sent. */
   end(): void;
-  /** Ends it at once. `why` is what the peer did wrong, and what it is told where it can still be told. */
-  destroy(why?: string): void;
+  /**
+   * Ends it at once. `why` is what the peer did wrong, and what it is told where it can still be told; `duplicate`: its
+   * process has another session here, and need not come again for one.
+   */
+  destroy(why?: string, how?: "duplicate"): void;
+}
+
+/** The private proxy's side can ask for a sign of life. */
+export interface DialledLink<Out> extends MeshLink<Out> {
+  /** Asks the peer at once whether it is there, and ends the link where no answer comes in time. */
+  check(timeoutMs: number): void;
 }
 
 /** What the owner of a link is told. `closed` comes exactly once, and nothing after it. */
 export interface MeshLinkEvents<In> {
   received(message: In): void;
-  closed(why: string): void;
+  /** `duplicate`: the peer has another session of this process, and refuses a second one. */
+  closed(why: string, how?: "duplicate"): void;
 }

@@ -52,6 +52,8 @@ export interface PrivateHello {
   /** 16 bytes, as hexadecimal. */
   readonly instance: string;
   readonly softwareVersion: string;
+  /** `nodeInstance` of every public proxy that it is attached to already. */
+  readonly attachedTo?: readonly string[];
 }
 
 export interface Welcome {
@@ -64,6 +66,8 @@ export interface Welcome {
   /** How long a verdict may take; 0 where the public proxy does not say. */
   readonly attemptTimeoutMs: number;
   readonly softwareVersion: string;
+  /** The public proxy's process: 16 bytes, as hexadecimal; empty where it does not say. */
+  readonly nodeInstance?: string;
 }
 
 export type NameStatus = "accepted" | "denied" | "taken" | "full" | "invalid";

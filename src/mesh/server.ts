@@ -184,10 +184,11 @@ function serverLink(stream: AttachStream, cut: () => void): MeshLink<FromPublic>
       close();
       stream.end();
     },
-    destroy(why) {
+    destroy(why, how) {
       if (!open) return;
       close();
-      if (why === undefined) fail(stream, status.ABORTED, "the session was ended");
+      if (how === "duplicate") fail(stream, status.ALREADY_EXISTS, why ?? "");
+      else if (why === undefined) fail(stream, status.ABORTED, "the session was ended");
       else fail(stream, status.FAILED_PRECONDITION, why);
     },
   };

@@ -5,8 +5,8 @@ import { addressesOf, type NumberedTarget, type TargetBook } from "./target-book
 
 /** Tells every public proxy what is served here, each change of it, and keeps what they say of it. */
 export interface Announcing {
-  /** To be called once for each public proxy. */
-  to(publicProxy: string): AnnouncedTo;
+  /** To be called once for each address of a public proxy. */
+  to(publicProxy: string, address: string): AnnouncedTo;
   /** Targets have come, gone or changed: whoever is attached is told what is new, and then what is over. */
   update(): void;
   list(): AnnouncementStatus[];
@@ -21,6 +21,8 @@ export interface AnnouncedTo {
   /** The session is over, and with it all that was announced. */
   closed(): void;
   heard(message: Extract<FromPublic, { type: "announceResult" }>): void;
+  /** There is no such address any more. */
+  gone(): void;
 }
 
 export interface AnnouncementStatus {
@@ -28,6 +30,7 @@ export interface AnnouncementStatus {
   readonly target: string;
   readonly alpn: readonly string[];
   readonly publicProxy: string;
+  readonly address: string;
   /** `pending`: not announced yet, or not answered. `withdrawn`: its target is down. */
   readonly status: NameResult["status"] | "pending" | "withdrawn";
   readonly detail: string;
@@ -35,6 +38,7 @@ export interface AnnouncementStatus {
 
 interface Public {
   readonly publicProxy: string;
+  readonly address: string;
   send: ((message: FromPrivate) => void) | undefined;
   /** What is announced there, by announcement id. */
   readonly told: Map<number, NumberedTarget>;
@@ -48,7 +52,7 @@ export interface AnnouncingOptions {
 }
 
 export function createAnnouncing({ log, book }: AnnouncingOptions): Announcing {
-  const publics: Public[] = [];
+  const publics = new Set<Public>();
 
   /** What is new first: a name that moves from one target to another is never unannounced. */
   function tell(publicProxy: Public): void {
@@ -87,7 +91,7 @@ export function createAnnouncing({ log, book }: AnnouncingOptions): Announcing {
     return news;
   }
 
-  function statusOf({ publicProxy, results }: Public, target: NumberedTarget): AnnouncementStatus[] {
+  function statusOf({ publicProxy, address, results }: Public, target: NumberedTarget): AnnouncementStatus[] {
     const serving = book.serving(target);
     const known = results.get(target.announcementId);
     const unannounced = serving.state === "up" ? undefined : serving;
@@ -95,14 +99,14 @@ export function createAnnouncing({ log, book }: AnnouncingOptions): Announcing {
       const result = known?.get(name);
       const status = unannounced?.state === "down" ? "withdrawn" : (result?.status ?? "pending");
       const detail = unannounced?.why ?? result?.detail ?? "";
-      return { name, target: addressesOf(target), alpn: target.alpn, publicProxy, status, detail };
+      return { name, target: addressesOf(target), alpn: target.alpn, publicProxy, address, status, detail };
     });
   }
 
   return {
-    to(publicProxy) {
-      const one: Public = { publicProxy, send: undefined, told: new Map(), results: new Map() };
-      publics.push(one);
+    to(publicProxy, address) {
+      const one: Public = { publicProxy, address, send: undefined, told: new Map(), results: new Map() };
+      publics.add(one);
       return {
         open(send) {
           one.send = send;
@@ -114,16 +118,19 @@ export function createAnnouncing({ log, book }: AnnouncingOptions): Announcing {
           one.results.clear();
         },
         heard({ announcementId, results }) {
-          logResults(log, { publicProxy }, keepResults(one, announcementId, results));
+          logResults(log, { publicProxy, address }, keepResults(one, announcementId, results));
         },
+        gone: () => void publics.delete(one),
       };
     },
     update() {
       for (const publicProxy of publics) tell(publicProxy);
     },
-    list: () => publics.flatMap((one) => book.current.flatMap((target) => statusOf(one, target))),
+    list: () => [...publics].flatMap((one) => book.current.flatMap((target) => statusOf(one, target))),
     get accepted() {
-      const all = publics.flatMap(({ results }) => [...results.values()].flatMap((byName) => [...byName.values()]));
+      const all = [...publics].flatMap(({ results }) =>
+        [...results.values()].flatMap((byName) => [...byName.values()]),
+      );
       return new Set(all.filter(({ status }) => status === "accepted").map(({ name }) => name)).size;
     },
   };

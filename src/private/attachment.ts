@@ -1,11 +1,12 @@
 import type { SecureContext } from "node:tls";
 import { type Backoff, fullJitter } from "../base/backoff.js";
 import { atMost, monotonic } from "../base/deadline.js";
-import { signal } from "../base/signal.js";
 import { attach } from "../mesh/client.js";
-import type { MeshLink } from "../mesh/link.js";
+import type { DialledLink } from "../mesh/link.js";
 import type { FromPrivate, FromPublic, PrivateHello, Welcome } from "../mesh/messages.js";
 
+/** A SYN, and two more after one and after three seconds: where nobody has answered those the next attempt is as good. */
+const connectTimeoutMs = 3500;
 /** TLS handshake of the mesh link. */
 const handshakeTimeoutMs = 5000;
 /** From the dial to the public proxy's welcome. */
@@ -14,87 +15,107 @@ const welcomeTimeoutMs = 10_000;
 /** How long an orderly end of a session may take before it is cut. */
 const goodbyeMs = 500;
 
-/** One public proxy as it is right now. */
+/** How often an address whose public proxy is attached at another one is tried again: it may lead elsewhere by now. */
+const standbyMs = 30_000;
+
+/** A public proxy at one of its addresses, as it is right now. */
 export type AttachmentState =
   | { readonly state: "connecting" }
-  | { readonly state: "attached"; readonly welcome: Welcome; readonly ip: string; readonly since: Date }
+  | { readonly state: "attached"; readonly welcome: Welcome; readonly since: Date }
   | { readonly state: "waiting"; readonly why: string; readonly retryAt: Date }
+  /** The address leads to a public proxy that is attached at another one. */
+  | { readonly state: "standby"; readonly why: string }
   | { readonly state: "stopped" };
 
 export interface AttachmentOptions {
+  /** As the settings name it. */
   readonly host: string;
+  /** The address to dial, looked up already. */
+  readonly ip: string;
   readonly port: number;
   readonly serverName: string;
   readonly context: SecureContext;
-  readonly hello: PrivateHello;
+  /** Asked before each attempt. */
+  readonly hello: () => PrivateHello;
   readonly reconnect: { readonly minMs: number; readonly maxMs: number };
   readonly keepalive: { readonly intervalMs: number; readonly timeoutMs: number };
-  /** All addresses of a host; it need not go on once `until` has settled. Never rejects. */
-  readonly lookup: (host: string, until: Promise<void>) => Promise<readonly string[]>;
   readonly events: AttachmentEvents;
 }
 
 export interface AttachmentEvents {
   /** `send` goes to this session as long as it lasts. */
-  attached(welcome: Welcome, ip: string): void;
+  attached(welcome: Welcome): void;
   received(message: Exclude<FromPublic, { type: "welcome" | "ping" }>): void;
-  /** The session ended. `welcome` is its own. */
-  detached(welcome: Welcome, why: string): void;
-  /** An attempt failed before the welcome; the next one starts in `retryMs`. */
+  /** The session ended. `welcome` is its own; `duplicate`: because another one of this process took its place. */
+  detached(welcome: Welcome, why: string, how?: "duplicate"): void;
+  /** An attempt failed before the welcome, or a session ended; the next one starts in `retryMs`. */
   failed(why: string, retryMs: number): void;
 }
 
-/** Keeps one session to one public proxy, for as long as it takes: any outage, any number of times. */
+/** Keeps one session to one address of a public proxy, for as long as it takes: any outage, any number of times. */
 export interface Attachment {
   readonly state: AttachmentState;
   /** Dropped where no session is up. */
   send(message: FromPrivate): void;
+  /** Asks at once whether the public proxy is there; where no session is up, tries at once. */
+  check(): void;
+  /** Tries at once where it stands by for another address. */
+  wake(): void;
   /** No further attempts; the session stays until `stop`. */
   stopReconnecting(): void;
   /** Ends the session in order, and for good; resolves when it has ended. */
   stop(): Promise<void>;
 }
 
+interface SessionEnd {
+  readonly why: string;
+  readonly how: "duplicate" | undefined;
+  /** How long it had been up; undefined where it never got its welcome. */
+  readonly attachedMs: number | undefined;
+}
+
 export function createAttachment(options: AttachmentOptions): Attachment {
-  const { host, events } = options;
+  const { events } = options;
   const backoff: Backoff = fullJitter(options.reconnect);
   let state: AttachmentState = { state: "connecting" };
-  let link: MeshLink<FromPrivate> | undefined;
+  let link: DialledLink<FromPrivate> | undefined;
   let retryTimer: NodeJS.Timeout | undefined;
   let wanted = true;
-  const stopping = signal();
+  /** Another session was lost while this attempt was under way. */
+  let woken = false;
 
   async function attempt(): Promise<void> {
     state = { state: "connecting" };
-    const addresses = await options.lookup(host, stopping.settled);
-    let why = `${host} cannot be looked up`;
-    for (const ip of addresses) {
-      if (!wanted) return;
-      const session = await runSession(ip);
-      why = session.why;
-      if (session.attachedMs === undefined) continue;
-      // A session that lasted proves the way good; one that was refused at once must not be retried at full speed.
-      if (session.attachedMs >= options.reconnect.maxMs) backoff.reset();
-      break;
-    }
-    retry(why);
+    woken = false;
+    const end = await runSession();
+    // A session that lasted proves the way good; one that was refused at once must not be retried at full speed.
+    if (end.attachedMs !== undefined && end.attachedMs >= options.reconnect.maxMs) backoff.reset();
+    retry(end);
   }
 
-  function retry(why: string): void {
+  function retry({ why, how }: SessionEnd): void {
     if (!wanted) {
       state = { state: "stopped" };
       return;
     }
+    if (how === "duplicate" && !woken) {
+      state = { state: "standby", why };
+      retryTimer = setTimeout(again, standbyMs);
+      return;
+    }
     const retryMs = backoff.next();
     state = { state: "waiting", why, retryAt: new Date(Date.now() + retryMs) };
+    retryTimer = setTimeout(again, retryMs);
     events.failed(why, retryMs);
-    retryTimer = setTimeout(() => {
-      running = attempt();
-    }, retryMs);
   }
 
-  /** Runs one session from dial to end. `attachedMs` is undefined where it never got its welcome. */
-  function runSession(ip: string): Promise<{ why: string; attachedMs: number | undefined }> {
+  function again(): void {
+    clearTimeout(retryTimer);
+    if (wanted) running = attempt();
+  }
+
+  /** Runs one session from dial to end. */
+  function runSession(): Promise<SessionEnd> {
     return new Promise((resolve) => {
       let welcome: Welcome | undefined;
       let attachedAt = 0;
@@ -104,7 +125,6 @@ export function createAttachment(options: AttachmentOptions): Attachment {
       );
       const current = attach({
         ...options,
-        ip,
         events: {
           received(message) {
             if (message.type === "ping") return current.send({ type: "pong", nonce: message.nonce });
@@ -117,21 +137,25 @@ export function createAttachment(options: AttachmentOptions): Attachment {
             clearTimeout(welcomeTimer);
             attachedAt = monotonic();
             link = current;
-            state = { state: "attached", welcome, ip, since: new Date() };
-            events.attached(welcome, ip);
+            state = { state: "attached", welcome, since: new Date() };
+            events.attached(welcome);
           },
-          closed(why) {
+          closed(why, how) {
             clearTimeout(welcomeTimer);
             if (link === current) link = undefined;
-            if (welcome === undefined) return resolve({ why, attachedMs: undefined });
-            events.detached(welcome, why);
-            resolve({ why, attachedMs: monotonic() - attachedAt });
+            if (welcome === undefined) return resolve({ why, how, attachedMs: undefined });
+            const attachedMs = monotonic() - attachedAt;
+            // Whoever is told must not find it attached.
+            state = { state: "connecting" };
+            events.detached(welcome, why, how);
+            resolve({ why, how, attachedMs });
           },
         },
+        connectTimeoutMs,
         handshakeTimeoutMs,
       });
       abortCurrent = () => current.destroy();
-      current.send({ type: "hello", hello: options.hello });
+      current.send({ type: "hello", hello: options.hello() });
     });
   }
 
@@ -145,13 +169,20 @@ export function createAttachment(options: AttachmentOptions): Attachment {
     send(message) {
       link?.send(message);
     },
+    check() {
+      if (state.state === "attached") link?.check(options.keepalive.timeoutMs);
+      else if (state.state === "waiting" || state.state === "standby") again();
+    },
+    wake() {
+      woken = true;
+      if (state.state === "standby") again();
+    },
     stopReconnecting() {
       wanted = false;
       clearTimeout(retryTimer);
     },
     async stop() {
       wanted = false;
-      stopping.settle();
       clearTimeout(retryTimer);
       link?.end();
       await atMost(running, link === undefined ? 0 : goodbyeMs);

@@ -1,12 +1,14 @@
 import { randomBytes } from "node:crypto";
 import type { SecureContext } from "node:tls";
 import type { TargetStatus } from "../admin/status.js";
+import { formatAddress } from "../base/address.js";
 import { monotonic } from "../base/deadline.js";
-import type { Log } from "../base/log.js";
+import type { Log, LogFields } from "../base/log.js";
 import { lookupAll } from "../base/lookup.js";
 import type { Port } from "../base/port.js";
 import { reason } from "../base/reasons.js";
 import { signal } from "../base/signal.js";
+import { maxAttachedTo } from "../mesh/codec.js";
 import {
   type DeclineReason,
   type FromPrivate,
@@ -17,13 +19,20 @@ import {
 import type { PoolSettings } from "../settings/types.js";
 import type { ResolvedAddress } from "../transport/transport.js";
 import { type AnnouncedTo, type AnnouncementStatus, createAnnouncing } from "./announcing.js";
-import { type Attachment, createAttachment } from "./attachment.js";
+import { createAttachment } from "./attachment.js";
+import {
+  type Attached,
+  type Attachments,
+  type AttachmentsOptions,
+  createAttachments,
+  type PublicPlace,
+} from "./attachments.js";
 import type { EndpointRules } from "./endpoint-rules.js";
 import { createHealthChecks } from "./health-checks.js";
 import type { FromPrivateDataPlane, PrivateDataPlaneConfig, RendezvousRecord, ToPrivateDataPlane } from "./messages.js";
 import { createPools } from "./pool.js";
 import type { QueueLoad } from "./queue-board.js";
-import { type AttachmentStatus, attachmentStatus, targetStatus } from "./status.js";
+import { type AttachmentStatus, attachmentStatus, missingStatus, targetStatus } from "./status.js";
 import { createTargetBook, type TargetStatement } from "./target-book.js";
 
 /** No client waits longer, whatever an offer says. */
@@ -37,6 +46,8 @@ export interface PrivateControlPlaneOptions {
   readonly log: Log;
   readonly port: Port<FromPrivateDataPlane, ToPrivateDataPlane>;
   readonly publics: readonly { readonly host: string; readonly port: number }[];
+  /** Tests: how the names of public proxies are looked up. */
+  readonly lookup?: AttachmentsOptions<never>["lookup"];
   readonly serverName: string;
   readonly context: SecureContext;
   readonly reconnect: { readonly minMs: number; readonly maxMs: number };
@@ -69,10 +80,11 @@ export interface PrivateControlPlane {
   close(): Promise<void>;
 }
 
-/** A public proxy, and what it is told. */
-interface Public {
+/** A public proxy at one of its addresses, and what it is told. */
+interface Public extends Attached {
+  /** As the settings name it. */
+  readonly name: string;
   readonly address: string;
-  readonly attachment: Attachment;
   readonly announced: AnnouncedTo;
 }
 
@@ -94,6 +106,8 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
   const checks = createHealthChecks({ log, addressesOf: book.whereIs, changed: book.healthChanged });
   const announcing = createAnnouncing({ log, book });
   book.replace(options.targets);
+  /** Names without an address. */
+  const unresolved = new Set<string>();
   /** Which public proxy made the offers of a session, by `sessionKey`: declines go back there. */
   const bySession = new Map<string, Public>();
 
@@ -103,47 +117,82 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
     park: (session, tokens) => port.post({ type: "park", session, tokens }),
   });
 
-  const publics: readonly Public[] = options.publics.map(({ host, port: meshPort }) => {
-    const address = host.includes(":") ? `[${host}]:${meshPort}` : `${host}:${meshPort}`;
-    const announced = announcing.to(address);
+  const attachments: Attachments<Public> = createAttachments({
+    ...options,
+    lookup: options.lookup ?? lookupAll,
+    now: monotonic,
+    open: openPublic,
+    unresolved({ host, port: meshPort }, why, retryMs) {
+      const name = formatAddress({ kind: "tcp", host, port: meshPort });
+      const isNews = !unresolved.has(name);
+      unresolved.add(name);
+      logFailure(isNews, { publicProxy: name }, why, retryMs);
+    },
+  });
+
+  function openPublic(place: PublicPlace): Public {
+    const { host, ip } = place;
+    const name = formatAddress({ kind: "tcp", host, port: place.port });
+    const address = formatAddress({ kind: "tcp", host: ip, port: place.port });
+    const at = { publicProxy: name, address };
+    const announced = announcing.to(name, address);
+    unresolved.delete(name);
     let failures = 0;
     const attachment = createAttachment({
       ...options,
-      lookup: lookupAll,
-      host,
-      port: meshPort,
+      ...place,
       serverName: options.serverName === "" ? host : options.serverName,
-      hello: { protocolVersion, name: options.name, instance, softwareVersion: options.version },
+      hello: () => ({
+        protocolVersion,
+        name: options.name,
+        instance,
+        softwareVersion: options.version,
+        attachedTo: nodesAttached(),
+      }),
       events: {
-        attached(welcome, ip) {
+        attached(welcome) {
           failures = 0;
           bySession.set(sessionKey(address, welcome), publicProxy);
-          log.info({ publicProxy: address, node: welcome.nodeName, version: welcome.softwareVersion }, "attached");
+          log.info({ ...at, node: welcome.nodeName, version: welcome.softwareVersion }, "attached");
           void openRendezvous(publicProxy, welcome, { host, ip });
         },
         received: (message) => receive(publicProxy, message),
-        detached(welcome, why) {
+        detached(welcome, why, how) {
           const session = sessionKey(address, welcome);
           bySession.delete(session);
           pools.detached(session);
           announced.closed();
           port.post({ type: "detached", session });
-          if (leaving) log.info({ publicProxy: address }, "detached");
-          else log.warn({ publicProxy: address, why, reason: "mesh_lost" }, reason("mesh_lost").means);
+          if (leaving || how === "duplicate") log.info({ ...at, why }, "detached");
+          else log.warn({ ...at, why, reason: "mesh_lost" }, reason("mesh_lost").means);
+          if (how !== "duplicate") attachments.lost();
         },
         failed(why, retryMs) {
           // The first failure is news; that it goes on is not.
-          const level = failures++ === 0 ? "warn" : "debug";
-          log[level](
-            { publicProxy: address, why, retryMs: Math.round(retryMs), reason: "mesh_unreachable" },
-            "not attached, trying again",
-          );
+          logFailure(failures++ === 0, at, why, retryMs);
+          attachments.failed(place);
         },
       },
     });
-    const publicProxy: Public = { address, attachment, announced };
+    const publicProxy: Public = { name, address, attachment, announced, gone: announced.gone };
     return publicProxy;
-  });
+  }
+
+  /** Public proxies that know this process already: they need not be attached to at another of their addresses. */
+  function nodesAttached(): string[] {
+    const nodes = attachments.all().flatMap(({ attachment: { state } }) => {
+      const node = state.state === "attached" ? (state.welcome.nodeInstance ?? "") : "";
+      return node === "" ? [] : [node];
+    });
+    return nodes.slice(0, maxAttachedTo);
+  }
+
+  function logFailure(isNews: boolean, at: LogFields, why: string, retryMs: number): void {
+    log[isNews ? "warn" : "debug"](
+      { ...at, why, retryMs: Math.round(retryMs), reason: "mesh_unreachable" },
+      "not attached, trying again",
+    );
+  }
 
   /** Tells the data plane where this session's dial-backs may go, and only then announces: offers come after that. */
   async function openRendezvous(
@@ -158,7 +207,13 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
       endpoints[index] = [];
       if (judged.status === "refused") {
         log.warn(
-          { publicProxy: publicProxy.address, endpoint, reason: "endpoint_refused", problem: judged.problem },
+          {
+            publicProxy: publicProxy.name,
+            address: publicProxy.address,
+            endpoint,
+            reason: "endpoint_refused",
+            problem: judged.problem,
+          },
           reason("endpoint_refused").means,
         );
         continue;
@@ -173,7 +228,7 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
     const session = sessionKey(publicProxy.address, welcome);
     if (!bySession.has(session) || leaving) return;
     const attemptTimeoutMs = welcome.attemptTimeoutMs === 0 ? usualAttemptMs : welcome.attemptTimeoutMs;
-    port.post({ type: "attached", session, publicProxy: publicProxy.address, endpoints, attemptTimeoutMs });
+    port.post({ type: "attached", session, publicProxy: publicProxy.name, endpoints, attemptTimeoutMs });
     const send = (message: FromPrivate) => publicProxy.attachment.send(message);
     // Where no endpoint may be dialled nothing could be parked.
     if (endpoints.some((addresses) => addresses.length > 0)) {
@@ -183,7 +238,7 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
   }
 
   function receive(publicProxy: Public, message: Exclude<FromPublic, { type: "welcome" | "ping" }>): void {
-    const { attachment, address } = publicProxy;
+    const { attachment, name, address } = publicProxy;
     switch (message.type) {
       case "offers": {
         const { state } = attachment;
@@ -205,13 +260,13 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
       case "announceResult":
         return publicProxy.announced.heard(message);
       case "drain":
-        return log.info({ publicProxy: address }, "the public proxy is about to stop");
+        return log.info({ publicProxy: name, address }, "the public proxy is about to stop");
     }
   }
 
   function unparked({ session, how, count, detail }: Extract<FromPrivateDataPlane, { type: "unparked" }>): void {
     if (how === "failed" && !leaving) {
-      const publicProxy = bySession.get(session)?.address;
+      const publicProxy = bySession.get(session)?.name;
       log.debug({ publicProxy, count, detail }, "a dial-back could not be parked");
     }
     pools.unparked(session, how, count);
@@ -246,11 +301,14 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
   });
 
   return {
-    attachments: () => publics.map(({ address, attachment }) => attachmentStatus(address, attachment)),
+    attachments: () => [
+      ...attachments.all().map(({ name, address, attachment }) => attachmentStatus(name, address, attachment)),
+      ...attachments.missing().map(missingStatus),
+    ],
     announcements: announcing.list,
     targets: () => book.current.map((target) => targetStatus(target, checks.of, options)),
     get attached() {
-      return publics.filter(({ attachment }) => attachment.state.state === "attached").length;
+      return attachments.all().filter(({ attachment }) => attachment.state.state === "attached").length;
     },
     get accepted() {
       return announcing.accepted;
@@ -267,10 +325,8 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
       leaving = true;
       pools.close();
       checks.close();
-      for (const { attachment } of publics) {
-        attachment.stopReconnecting();
-        attachment.send({ type: "leaving" });
-      }
+      attachments.stopReconnecting();
+      for (const { attachment } of attachments.all()) attachment.send({ type: "leaving" });
       port.post({ type: "drain" });
       await drained.settled;
     },
@@ -280,7 +336,7 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
       port.post({ type: "close" });
       await closed.settled;
       drained.settle();
-      await Promise.all(publics.map(({ attachment }) => attachment.stop()));
+      await attachments.stop();
       book.close();
       port.close();
     },

@@ -1,11 +1,15 @@
 import type { TargetStatus } from "../admin/status.js";
+import { formatAddress } from "../base/address.js";
 import type { Attachment } from "./attachment.js";
 import type { Health } from "./health.js";
 import type { QueueLoad } from "./queue-board.js";
 import type { NumberedServer, NumberedTarget } from "./target-book.js";
 
 export interface AttachmentStatus {
+  /** As the settings name it. */
   readonly publicProxy: string;
+  /** One of the addresses that the name has; null where none is known. */
+  readonly address: string | null;
   readonly state: Attachment["state"]["state"];
   readonly nodeName: string | null;
   readonly since: string | null;
@@ -13,16 +17,34 @@ export interface AttachmentStatus {
   readonly retryAt: string | null;
 }
 
-/** How a public proxy is attached. */
-export function attachmentStatus(publicProxy: string, { state }: Attachment): AttachmentStatus {
+/** How a public proxy is attached at one of its addresses. */
+export function attachmentStatus(
+  publicProxy: string,
+  address: string | null,
+  { state }: Pick<Attachment, "state">,
+): AttachmentStatus {
   return {
     publicProxy,
+    address,
     state: state.state,
     nodeName: state.state === "attached" ? state.welcome.nodeName : null,
     since: state.state === "attached" ? state.since.toISOString() : null,
-    why: state.state === "waiting" ? state.why : null,
+    why: state.state === "waiting" || state.state === "standby" ? state.why : null,
     retryAt: state.state === "waiting" ? state.retryAt.toISOString() : null,
   };
+}
+
+/** A name that has no address, or none yet. */
+export function missingStatus(name: {
+  readonly host: string;
+  readonly port: number;
+  readonly why: string | undefined;
+  readonly retryAt: Date | undefined;
+}): AttachmentStatus {
+  const { why, retryAt } = name;
+  const state: Attachment["state"] =
+    why === undefined || retryAt === undefined ? { state: "connecting" } : { state: "waiting", why, retryAt };
+  return attachmentStatus(formatAddress({ kind: "tcp", host: name.host, port: name.port }), null, { state });
 }
 
 /** A target's addresses: how they are, and what they have to do. */

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { createSlots } from "../base/count-board.js";
 import type { CounterTotals } from "../base/counters.js";
 import { monotonic } from "../base/deadline.js";
@@ -74,7 +75,9 @@ export function createPublicControlPlane(options: PublicControlPlaneOptions): Pu
   const inForce = createInForce((mark) => port.post({ type: "mark", mark }));
   const rateLimitLines = tokenBuckets({ perSecond: 1, burst: 1, maxKeys: 1000 });
 
+  const nodeInstance = randomBytes(16).toString("hex");
   const sessions = createSessions({
+    nodeInstance,
     pingIntervalMs: options.pingIntervalMs,
     now: monotonic,
     events: {
@@ -102,6 +105,7 @@ export function createPublicControlPlane(options: PublicControlPlaneOptions): Pu
             maxNames: maxNamesPerSession,
             attemptTimeoutMs: options.config.attemptTimeoutMs,
             softwareVersion: options.version,
+            nodeInstance,
           },
         });
         log.info({ ...who(session), version: hello.softwareVersion }, "private proxy attached");

@@ -53,6 +53,8 @@ export interface Sessions {
 }
 
 export function createSessions(options: {
+  /** This process, as its welcome says it. */
+  nodeInstance: string;
   pingIntervalMs: number;
   events: SessionEvents;
   now: () => number;
@@ -122,13 +124,21 @@ export function createSessions(options: {
     };
     const ghost = byInstance.get(instanceKey(session));
     if (ghost !== undefined) {
-      detach(ghost, "the same instance attached again", true);
-      ghost.link.destroy();
+      const why = "the same instance attached again";
+      detach(ghost, why, true);
+      ghost.link.destroy(why, "duplicate");
     }
     byId.set(session.id, session);
     byInstance.set(instanceKey(session), session);
     events.attached(session);
     return session;
+  }
+
+  /** It says itself that it is attached here, and it is: two addresses lead here, and one is enough. */
+  function isDuplicate(identity: Identity, hello: PrivateHello): boolean {
+    return (
+      hello.attachedTo?.includes(options.nodeInstance) === true && byInstance.has(instanceKey({ identity, hello }))
+    );
   }
 
   return {
@@ -150,6 +160,9 @@ export function createSessions(options: {
               return violate(
                 `protocol version ${message.hello.protocolVersion} is not spoken here, ${protocolVersion} is`,
               );
+            }
+            if (isDuplicate(read.identity, message.hello)) {
+              return link.destroy("this process is attached here already, at another address", "duplicate");
             }
             session = attach(link, read.identity, message.hello);
             return;

@@ -18,7 +18,10 @@ const mostPooled = 65_536;
 export const privateSchema = {
   name,
   mesh: {
-    publics: required(list(tcpPeerAddress, 1), "The mesh addresses of all public proxies."),
+    publics: required(
+      list(tcpPeerAddress, 1),
+      "The mesh addresses of all public proxies. A host name may stand for several of them: each of its addresses is attached to, and it is looked up again every 10 s and after a loss.",
+    ),
     serverName: setting(
       optionalServerName,
       "",

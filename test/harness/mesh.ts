@@ -118,6 +118,7 @@ export function seenAttach(
       serverName: "localhost",
       context: meshSecureContext(pemOf(certificates, "private-proxy-1")),
       keepalive: { intervalMs: 5000, timeoutMs: 5000 },
+      connectTimeoutMs: 5000,
       handshakeTimeoutMs: 5000,
       events,
       ...options,
@@ -132,5 +133,5 @@ export function seenAttach(
 
 export const someHello: FromPrivate = {
   type: "hello",
-  hello: { protocolVersion: 1, name: "test", instance: "00".repeat(16), softwareVersion: "0" },
+  hello: { protocolVersion: 1, name: "test", instance: "00".repeat(16), softwareVersion: "0", attachedTo: [] },
 };

@@ -58,6 +58,7 @@ export async function scriptedPrivate(
     serverName: host!,
     context,
     keepalive: { intervalMs: 5000, timeoutMs: 5000 },
+    connectTimeoutMs: 5000,
     handshakeTimeoutMs: 5000,
     events: {
       received(message: FromPublic) {

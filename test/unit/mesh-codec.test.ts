@@ -26,7 +26,13 @@ const type = <const T extends string>(name: T) => fc.constant(name);
 const fromPrivate: fc.Arbitrary<FromPrivate> = fc.oneof(
   fc.record({
     type: type("hello"),
-    hello: fc.record({ protocolVersion: uint32, name: anyText, instance: anyId, softwareVersion: anyText }),
+    hello: fc.record({
+      protocolVersion: uint32,
+      name: anyText,
+      instance: anyId,
+      softwareVersion: anyText,
+      attachedTo: fc.array(anyId, { maxLength: 3 }),
+    }),
   }),
   fc.record({
     type: type("announce"),
@@ -84,6 +90,7 @@ const fromPublic: fc.Arbitrary<FromPublic> = fc.oneof(
       maxNames: uint32,
       attemptTimeoutMs: uint32,
       softwareVersion: anyText,
+      nodeInstance: fc.oneof(fc.constant(""), anyId),
     }),
   }),
   fc.record({

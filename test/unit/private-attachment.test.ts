@@ -6,8 +6,10 @@ import type { FromPublic } from "../../src/mesh/messages.js";
 import { type AttachmentOptions, createAttachment } from "../../src/private/attachment.js";
 import { deafListener } from "../engine/deaf-listener.js";
 import { type TestCertificates, testCertificates } from "../harness/certificates.js";
+import { faultLink } from "../harness/fault-link.js";
 import { assertNothingLeft } from "../harness/leaks.js";
 import { pemOf, type SeenServer, seenMeshServer } from "../harness/mesh.js";
+import { until as waitUntil } from "../harness/until.js";
 
 assertNothingLeft(test);
 
@@ -41,17 +43,17 @@ function attaching(t: ExecutionContext, port: number, options: Partial<Attachmen
   };
   const attachment = createAttachment({
     host: "localhost",
+    ip: "127.0.0.1",
     port,
     serverName: "localhost",
     context: meshSecureContext(pemOf(certificates, "private-proxy-1")),
-    hello: { protocolVersion: 1, name: "test", instance: "00".repeat(16), softwareVersion: "0" },
+    hello: () => ({ protocolVersion: 1, name: "test", instance: "00".repeat(16), softwareVersion: "0" }),
     reconnect: { minMs: 1, maxMs: 10 },
     keepalive: { intervalMs: 5000, timeoutMs: 5000 },
-    lookup: () => Promise.resolve(["127.0.0.1"]),
     events: {
-      attached: (_welcome, ip) => tell(`attached ${ip}`),
+      attached: () => tell("attached"),
       received: (message) => tell(`received ${message.type}`),
-      detached: (_welcome, why) => tell(`detached: ${why}`),
+      detached: (_welcome, why, how) => tell(`detached${how === undefined ? "" : ` (${how})`}: ${why}`),
       failed: (why) => tell(`failed: ${why}`),
     },
     ...options,
@@ -79,7 +81,7 @@ test("it attaches, is attached again after every loss, and stops for good", asyn
   for (let i = 1; i <= 3; i++) {
     const stream = await welcomeNext(server);
     await until("attached", i);
-    t.like(attachment.state, { state: "attached", ip: "127.0.0.1" });
+    t.like(attachment.state, { state: "attached", welcome: { nodeName: "public" } });
     attachment.send({ type: "withdraw", announcementId: i });
     t.deepEqual(await stream.next(), { type: "withdraw", announcementId: i });
     stream.link.destroy();
@@ -105,27 +107,61 @@ test("pings are answered, and what comes before the welcome is not heeded", asyn
   stream.link.send(welcome);
   stream.link.send({ type: "drain" });
   await until("received drain");
-  t.deepEqual(told, ["attached 127.0.0.1", "received drain"]);
+  t.deepEqual(told, ["attached", "received drain"]);
 });
 
-test("the addresses of a host are tried in turn", async (t) => {
+test("refused because its process is attached at another address, it stands by until it is woken", async (t) => {
   const server = await seenMeshServer(t, certificates);
-  const lookup = () => Promise.resolve(["127.0.0.3", "127.0.0.2", "127.0.0.1"]);
-  const { told, until } = attaching(t, server.port, { lookup });
-  await welcomeNext(server);
+  const { attachment, told, until } = attaching(t, server.port);
+  const refused = await server.stream();
+  await refused.next();
+  const why = "attached already";
+  refused.link.destroy(why, "duplicate");
+  await waitUntil(() => attachment.state.state === "standby");
+  t.like(attachment.state, { state: "standby" });
+  t.deepEqual(told, []);
+  attachment.wake();
+  const stream = await welcomeNext(server);
   await until("attached");
-  t.deepEqual(told, ["attached 127.0.0.1"]);
+  stream.link.destroy("the same instance attached again", "duplicate");
+  await until("detached (duplicate)");
+  await waitUntil(() => attachment.state.state === "standby");
+  attachment.check();
+  await welcomeNext(server);
+  await until("attached", 2);
 });
 
-test("a host without an address is looked up again and again", async (t) => {
+test("woken while it is being refused, it tries again without delay", async (t) => {
   const server = await seenMeshServer(t, certificates);
-  let asked = 0;
-  const lookup = () => Promise.resolve(++asked < 3 ? [] : ["127.0.0.1"]);
-  const { told, until } = attaching(t, server.port, { lookup });
+  const { attachment, until } = attaching(t, server.port);
+  const refused = await server.stream();
+  await refused.next();
+  attachment.wake();
+  refused.link.destroy("attached already", "duplicate");
+  await until("failed");
   await welcomeNext(server);
   await until("attached");
-  const failure = "failed: localhost cannot be looked up";
-  t.deepEqual(told, [failure, failure, "attached 127.0.0.1"]);
+  t.is(attachment.state.state, "attached");
+});
+
+test("a check that is answered changes nothing, and one that is not ends the session", async (t) => {
+  const server = await seenMeshServer(t, certificates);
+  const link = await faultLink(t, server.port);
+  const { attachment, told, until } = attaching(t, link.port, { keepalive: { intervalMs: 60_000, timeoutMs: 1000 } });
+  const stream = await welcomeNext(server);
+  await until("attached");
+  attachment.check();
+  // What is answered after the check was answered after it, too.
+  stream.link.send({ type: "ping", nonce: 1n });
+  t.like(await stream.next(), { type: "pong" });
+  t.is(attachment.state.state, "attached");
+  link.pause("both");
+  attachment.check();
+  await until("detached: no answer within 1000 ms");
+  t.is(told.filter((text) => text.startsWith("detached")).length, 1);
+  link.resume();
+  await welcomeNext(server);
+  await until("attached", 2);
 });
 
 test("a public proxy that ends every session at once is not tried again at full speed", async (t) => {
@@ -156,13 +192,6 @@ test("told to reconnect no more, it stays attached and does not come back", asyn
 });
 
 // Stopped at any moment: that nothing is left is asserted after the tests.
-
-test("stopped while its host is looked up, it does not wait for the answer", async (t) => {
-  const { attachment, told } = attaching(t, 1, { lookup: (_host, until) => until.then(() => ["127.0.0.1"]) });
-  await attachment.stop();
-  t.is(attachment.state.state, "stopped");
-  t.deepEqual(told, []);
-});
 
 test("stopped in its first moment, it has never begun", async (t) => {
   const server = await seenMeshServer(t, certificates);

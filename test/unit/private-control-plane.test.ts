@@ -7,10 +7,15 @@ import { createPrivateControlPlane } from "../../src/private/control-plane.js";
 import { createEndpointRules } from "../../src/private/endpoint-rules.js";
 import type { FromPrivateDataPlane, ToPrivateDataPlane } from "../../src/private/messages.js";
 import type { TargetStatement } from "../../src/private/target-book.js";
-import { type TestCertificates, testCertificates } from "../harness/certificates.js";
+import { serverName, type TestCertificates, testCertificates } from "../harness/certificates.js";
+import { faultLink } from "../harness/fault-link.js";
 import { assertNothingLeft } from "../harness/leaks.js";
 import { memoryLog } from "../harness/memory-log.js";
 import { pemOf, type SeenServer, seenMeshServer } from "../harness/mesh.js";
+import { startPublic } from "../harness/pair.js";
+import { freePorts } from "../harness/processes.js";
+import { address } from "../harness/settings.js";
+import { until } from "../harness/until.js";
 
 assertNothingLeft(test);
 
@@ -42,7 +47,12 @@ function target(names: readonly string[], port = 1, changes: Partial<TargetState
 const pool = { minIdle: 0, maxIdle: 0, max: 0, maxAgeMs: 0 };
 
 /** A control plane attached to these servers; the test is its data plane. */
-function controlPlane(t: ExecutionContext, servers: readonly SeenServer[], targets: readonly TargetStatement[]) {
+function controlPlane(
+  t: ExecutionContext,
+  servers: readonly { readonly port: number; readonly host?: string }[],
+  targets: readonly TargetStatement[],
+  lookup?: () => Promise<readonly string[]>,
+) {
   const [port, dataPort] = inThreadPorts<FromPrivateDataPlane, ToPrivateDataPlane>({ clone: true });
   const messages: ToPrivateDataPlane[] = [];
   const emitter = new EventEmitter();
@@ -57,7 +67,8 @@ function controlPlane(t: ExecutionContext, servers: readonly SeenServer[], targe
     version: "0",
     log,
     port,
-    publics: servers.map((server) => ({ host: "127.0.0.1", port: server.port })),
+    publics: servers.map(({ host = "127.0.0.1", port: meshPort }) => ({ host, port: meshPort })),
+    ...(lookup === undefined ? {} : { lookup }),
     serverName: "",
     context: meshSecureContext(pemOf(certificates, "private-proxy-1")),
     reconnect: { minMs: 1, maxMs: 10 },
@@ -245,4 +256,42 @@ test("that a client waits for its target is told to the public proxy that sent i
   dataPort.post({ type: "queued", session: "another", token, msLeft: 1 });
   dataPort.post({ type: "queued", session: attached!.session, token, msLeft: 8000 });
   t.like(await stream.next(), { type: "queued", msLeft: 8000 });
+});
+
+test("a name with three addresses, two of which lead to one public proxy, is attached to each public proxy once", async (t) => {
+  const [port] = (await freePorts(1)) as [number];
+  const at = (ip: string) => address(`${ip}:${port}`);
+  const both = await startPublic(t, certificates, { mesh: { listen: [at("127.0.0.1"), at("127.0.0.2")] } });
+  await startPublic(t, certificates, { mesh: { listen: [at("127.0.0.3")] } });
+  const ips = ["127.0.0.1", "127.0.0.2", "127.0.0.3"];
+  const { control } = controlPlane(t, [{ host: "localhost", port }], [target([serverName])], async () => ips);
+  const states = () => Object.fromEntries(control.attachments().map((one) => [one.address, one.state]));
+  const settled = () => Object.values(states()).toSorted().join() === "attached,attached,standby";
+  await until(settled, () => JSON.stringify(states()));
+  t.is(states()[`127.0.0.3:${port}`], "attached");
+  t.deepEqual(new Set(control.attachments().map(({ publicProxy }) => publicProxy)), new Set([`localhost:${port}`]));
+  t.is(control.attached, 2);
+
+  // Nobody takes turns.
+  t.is(both.proxy.status().attachments.length, 1);
+  await until(() => both.proxy.status().announcements.length === 1);
+  const attachedTimes = both.log.lines.filter(({ message }) => message === "private proxy attached").length;
+  t.true(attachedTimes <= 2, `attached ${attachedTimes} times`);
+});
+
+test("where the address that is attached is lost, the one that stood by takes over at once", async (t) => {
+  const [port] = (await freePorts(1)) as [number];
+  await startPublic(t, certificates, { mesh: { listen: [address(`127.0.0.1:${port}`)] } });
+  const link = await faultLink(t, port, { host: "127.0.0.2", port });
+  const { control } = controlPlane(t, [{ host: "localhost", port }], [], async () => ["127.0.0.2", "127.0.0.1"]);
+  const states = () => Object.fromEntries(control.attachments().map((one) => [one.address, one.state]));
+  const settled = () => Object.values(states()).toSorted().join() === "attached,standby";
+  await until(settled, () => JSON.stringify(states()));
+  link.close();
+  const direct = `127.0.0.1:${port}`;
+  await until(
+    () => states()[direct] === "attached",
+    () => JSON.stringify(states()),
+  );
+  t.is(control.attached, 1);
 });

@@ -24,6 +24,7 @@ function table(t: ExecutionContext) {
   const attached: Session[] = [];
   const now = handClock();
   const sessions = createSessions({
+    nodeInstance: "cc".repeat(16),
     pingIntervalMs: 5000,
     now,
     events: {
@@ -61,9 +62,15 @@ function table(t: ExecutionContext) {
   return { sessions, told, attached, now, connect };
 }
 
+const helloOf = (instance: string, protocolVersion = 1) => ({
+  protocolVersion,
+  name: "test",
+  instance,
+  softwareVersion: "0",
+});
 const hello = (instance: string, protocolVersion = 1): FromPrivate => ({
   type: "hello",
-  hello: { protocolVersion, name: "test", instance, softwareVersion: "0" },
+  hello: helloOf(instance, protocolVersion),
 });
 
 test.serial("a session begins with its hello and ends with its link", (t) => {
@@ -212,4 +219,34 @@ test.serial("whoever suspects again is told, and the peer is not asked twice; on
   told.length = 0;
   sessions.suspect(attached[0]!.id);
   t.deepEqual(told, []);
+});
+
+test.serial(
+  "a process that says that it is attached here already is refused a second session, and keeps its first",
+  (t) => {
+    const { sessions, connect, attached } = table(t);
+    const instance = "i1";
+    connect().events.received(hello(instance));
+    const second = connect();
+    const again = {
+      ...hello(instance),
+      hello: { ...helloOf(instance), attachedTo: ["dd".repeat(16), "cc".repeat(16)] },
+    };
+    second.events.received(again as FromPrivate);
+    t.is(second.link.destroyed, "this process is attached here already, at another address");
+    t.is(sessions.size, 1);
+    t.is(sessions.get(attached[0]!.id), attached[0]);
+    // Another identity does not speak for this one; and where the session is gone in truth, it is welcome.
+    connect("client").events.received(again as FromPrivate);
+    t.is(sessions.size, 2);
+  },
+);
+
+test.serial("a process whose session here is gone is welcome, though it believes that it is attached", (t) => {
+  const { sessions, connect } = table(t);
+  connect().events.received({
+    type: "hello",
+    hello: { ...helloOf("i1"), attachedTo: ["cc".repeat(16)] },
+  });
+  t.is(sessions.size, 1);
 });
