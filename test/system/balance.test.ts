@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import test, { type ExecutionContext } from "ava";
 import type { BalanceMethod } from "../../src/balance/method.js";
+import { requestAdmin, samplesOf } from "../harness/admin-requests.js";
 import { serverName, type TestCertificates, testCertificates } from "../harness/certificates.js";
 import { clientHello } from "../harness/clients.js";
 import { plainServer } from "../harness/internal-server.js";
@@ -312,8 +313,8 @@ interface Crowd {
 const attemptTimeoutMs = 1500;
 
 /** A public proxy and two private ones, `victim` and `other`, in processes of their own; servers say who they are behind. */
-async function crowd(t: ExecutionContext): Promise<Crowd> {
-  const [tls, rendezvous, mesh] = await freePorts(3);
+async function crowd(t: ExecutionContext, parked = 0): Promise<Crowd> {
+  const [tls, rendezvous, mesh, admin] = await freePorts(4);
   const publicProxy = runProxyProcess(t, "public", {
     name: "public-proxy",
     tls: { listen: `127.0.0.1:${tls}` },
@@ -324,6 +325,7 @@ async function crowd(t: ExecutionContext): Promise<Crowd> {
       // What hangs is not to be taken for dead while the test lasts.
       keepalive: { intervalMs: 30_000, timeoutMs: 30_000 },
     },
+    admin: { listen: `127.0.0.1:${admin}` },
     grants: [{ identity: "private-proxy-1", names: [serverName] }],
     transport: engineUnderTest(),
   });
@@ -342,6 +344,7 @@ async function crowd(t: ExecutionContext): Promise<Crowd> {
         keepalive: { intervalMs: 30_000, timeoutMs: 30_000 },
       },
       targets: [{ names: [serverName], address: `127.0.0.1:${server.port}` }],
+      pool: { minIdle: parked },
       transport: engineUnderTest(),
     });
     await publicProxy.line((line) => line.msg === "name announced" && line.privateProxy === name);
@@ -349,72 +352,80 @@ async function crowd(t: ExecutionContext): Promise<Crowd> {
   };
   const victim = await startPrivateNamed("victim");
   await startPrivateNamed("other");
+  for (let counted = -1; counted !== 2 * parked; ) {
+    const { text } = await requestAdmin(`127.0.0.1:${admin}`, "/metrics");
+    counted = samplesOf(text).get("proxy_pooled_dialbacks") ?? -1;
+  }
   return { publicProxy, victim, port: tls! };
 }
 
-test.serial(
-  "one of two private proxies is killed under load: only what went through it breaks, and every new client is served",
-  async (t) => {
-    const { publicProxy, victim, port } = await crowd(t);
-    const living = await Promise.all(Array.from({ length: 40 }, () => served(port)));
-    const broken = new Set<Served>();
-    for (const client of living) client.socket.once("close", () => broken.add(client));
-    const throughVictim = living.filter(({ by }) => by === "victim");
-    t.true(throughVictim.length >= 10 && throughVictim.length <= 30, `${throughVictim.length}`);
+for (const parked of [0, 4]) {
+  test.serial(
+    `one of two private proxies is killed under load, ${parked} dial-backs of each parked: only what went through it breaks, and every new client is served`,
+    async (t) => {
+      const { publicProxy, victim, port } = await crowd(t, parked);
+      const living = await Promise.all(Array.from({ length: 40 }, () => served(port)));
+      const broken = new Set<Served>();
+      for (const client of living) client.socket.once("close", () => broken.add(client));
+      const throughVictim = living.filter(({ by }) => by === "victim");
+      t.true(throughVictim.length >= 10 && throughVictim.length <= 30, `${throughVictim.length}`);
 
-    let killed = false;
-    let after = 0;
-    const load = Array.from({ length: 8 }, async () => {
-      while (after < 300) {
-        const isNew = killed;
-        const by = await askedOnce(port);
-        if (!isNew) continue;
-        after++;
-        t.not(by, "");
+      let killed = false;
+      let after = 0;
+      const load = Array.from({ length: 8 }, async () => {
+        while (after < 300) {
+          const isNew = killed;
+          const by = await askedOnce(port);
+          if (!isNew) continue;
+          after++;
+          t.not(by, "");
+        }
+      });
+      await askedOnce(port);
+      victim.kill("SIGKILL");
+      await victim.exited;
+      killed = true;
+      await Promise.all(load);
+      await publicProxy.line((line) => line.msg === "private proxy detached");
+      const open = living.filter(({ by }) => by === "other");
+      for (const { socket } of throughVictim) if (!socket.closed) await once(socket, "close");
+      t.deepEqual([...broken].map(({ by }) => by).sort(), throughVictim.map(({ by }) => by).sort());
+      for (const { socket } of open) {
+        t.false(socket.closed);
+        socket.destroy();
       }
-    });
-    await askedOnce(port);
-    victim.kill("SIGKILL");
-    await victim.exited;
-    killed = true;
-    await Promise.all(load);
-    await publicProxy.line((line) => line.msg === "private proxy detached");
-    const open = living.filter(({ by }) => by === "other");
-    for (const { socket } of throughVictim) if (!socket.closed) await once(socket, "close");
-    t.deepEqual([...broken].map(({ by }) => by).sort(), throughVictim.map(({ by }) => by).sort());
-    for (const { socket } of open) {
-      t.false(socket.closed);
-      socket.destroy();
-    }
-  },
-);
+    },
+  );
+}
 
-test.serial(
-  "one of two private proxies hangs: clients are served by the other within attemptTimeoutMs, then at once; it comes back and takes part again",
-  async (t) => {
-    const { victim, port } = await crowd(t);
-    victim.kill("SIGSTOP");
-    const first = await Promise.all(Array.from({ length: 20 }, () => served(port)));
-    for (const { socket, by, ms } of first) {
-      t.is(by, "other");
-      t.true(ms < attemptTimeoutMs + 500, `${ms.toFixed(0)} ms`);
-      socket.destroy();
-    }
-    // Longer than the first two pauses, so that nobody is sent to it to find out.
-    const until = performance.now() + 3500;
-    let slowest = 0;
-    while (performance.now() < until) {
-      const { socket, by, ms } = await served(port);
-      t.is(by, "other");
-      slowest = Math.max(slowest, ms);
-      socket.destroy();
-    }
-    t.true(slowest < attemptTimeoutMs / 2, `${slowest.toFixed(0)} ms`);
+for (const parked of [0, 4]) {
+  test.serial(
+    `one of two private proxies hangs, ${parked} dial-backs of each parked: clients are served by the other within attemptTimeoutMs, then at once; it comes back and takes part again`,
+    async (t) => {
+      const { victim, port } = await crowd(t, parked);
+      victim.kill("SIGSTOP");
+      const first = await Promise.all(Array.from({ length: 20 }, () => served(port)));
+      for (const { socket, by, ms } of first) {
+        t.is(by, "other");
+        t.true(ms < attemptTimeoutMs + 500, `${ms.toFixed(0)} ms`);
+        socket.destroy();
+      }
+      // Longer than the first two pauses, so that nobody is sent to it to find out.
+      const until = performance.now() + 3500;
+      let slowest = 0;
+      while (performance.now() < until) {
+        const { socket, by, ms } = await served(port);
+        t.is(by, "other");
+        slowest = Math.max(slowest, ms);
+        socket.destroy();
+      }
+      t.true(slowest < attemptTimeoutMs / 2, `${slowest.toFixed(0)} ms`);
 
-    victim.kill("SIGCONT");
-    const continued = performance.now();
-    while ((await askedOnce(port)) !== "victim") t.true(performance.now() - continued < 10_000);
-    const counts = await shares(port, 100, 4);
-    t.true((counts.get("victim") ?? 0) >= 25 && (counts.get("other") ?? 0) >= 25, [...counts].join(" "));
-  },
-);
+      victim.kill("SIGCONT");
+      const continued = performance.now();
+      while ((await askedOnce(port)) !== "victim") t.true(performance.now() - continued < 10_000);
+      const counts = await shares(port, 100, 4);
+      t.true((counts.get("victim") ?? 0) >= 25 && (counts.get("other") ?? 0) >= 25, [...counts].join(" "));
+    },
+  );
+}
