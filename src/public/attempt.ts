@@ -36,7 +36,6 @@ export interface Turn {
 /** One attempt: the client goes to a dial-back that is parked already, or else is offered and fetched. */
 export async function takeTurn(turn: Turn, plane: ClientPlane): Promise<Attempt> {
   const { session } = turn.announcer.session;
-  plane.countUnanswered(session, 1);
   try {
     const deadline = new VerdictDeadline(plane.config.attemptTimeoutMs, turn.overall, monotonic);
     const pooled = turn.usePool ? (plane.pool.take(session) ?? (await plane.pool.next(turn, deadline))) : undefined;
@@ -49,7 +48,7 @@ export async function takeTurn(turn: Turn, plane: ClientPlane): Promise<Attempt>
     if (deadline.isOver) plane.pool.drop(session);
     return { status: "stale", why: `pooled dial-back: ${attempt.why}` };
   } finally {
-    plane.countUnanswered(session, -1);
+    plane.turns.over(turn.announcer);
   }
 }
 

@@ -83,8 +83,8 @@ async function rendezvous(
       if (announcer === undefined) throw asked.failure();
       const { usePool } = asked;
       if (usePool && plane.passOn(connection, bytes, announcer)) return { status: "passed" };
-      const turn = takeTurn({ connection, hello, bytes, announcer, usePool, overall }, plane);
-      const attempt = await plane.turns.watch(connection, announcer, turn);
+      const turn = { connection, hello, bytes, announcer, usePool, overall };
+      const attempt = await plane.turns.watch(connection, announcer, () => takeTurn(turn, plane));
       if (connection.gone) throw new ProxyError("client_left");
       if (attempt.status === "taken") return { status: "met", announcer, dialBack: attempt.dialBack };
       // The hello may have reached a server, and early data must not be played to a second one (RFC 8446 §8).

@@ -41,8 +41,6 @@ export interface ClientPlane {
   /** Resolves when a matching announcement came, `until` (monotonic ms) is reached, or the client is gone. */
   hold(connection: LiveConnection, serverName: string | undefined, until: number): Promise<void>;
   readonly turns: Turns;
-  /** The session owes an answer, or owes it no more. */
-  countUnanswered(session: string, by: 1 | -1): void;
   readonly pool: Pool;
   /** Gives the client to a worker that has a dial-back for it, where this one has none. False: it stays. */
   passOn(connection: LiveConnection, bytes: Uint8Array, announcer: Announcer): boolean;
@@ -159,11 +157,13 @@ export async function startPublicDataPlane(options: PublicDataPlaneOptions): Pro
         connection.whenGone(done);
       });
     },
-    countUnanswered: loads.countUnanswered,
     pool,
     offering: createOffering(parking, port),
-    passOn(connection, bytes, { session: { session } }) {
-      return passing !== undefined && pool.isEmpty(session) && passing.begun(connection, bytes, session);
+    passOn(connection, bytes, announcer) {
+      const { session } = announcer.session;
+      const passed = passing !== undefined && pool.isEmpty(session) && passing.begun(connection, bytes, session);
+      if (passed) turns.over(announcer);
+      return passed;
     },
     splice: (client, dialBack) =>
       transport.splice(client, dialBack, {
@@ -271,7 +271,7 @@ export async function startPublicDataPlane(options: PublicDataPlaneOptions): Pro
         const endpoint = exchange?.take(message.passed);
         if (endpoint === undefined) return;
         const { as } = message;
-        if (as.kind === "begun") loads.countBegun();
+        if (as.kind === "begun") loads.arrived(as.begun.session);
         if (as.kind === "dialBack") receivePassedDialBack(endpoint, as.preface, plane);
         else takeClient(endpoint, as.kind === "begun" ? as.begun : undefined);
         return;

@@ -4,14 +4,17 @@ import { clearRow, createCountBoard, sumColumn } from "../base/count-board.js";
 export const maxSlots = 4096;
 
 // A row: live connections, waiting clients, parked dial-backs, clients that came from other workers after their hello, ever;
-// then spliced, unanswered and parked for each slot.
+// then for each slot spliced, unanswered and parked, and the clients of it that others have passed to this worker, and that
+// have come of them, ever.
 const liveAt = 0;
 const waitingAt = 1;
 const pooledAt = 2;
 const begunAt = 3;
 const firstSlotAt = 4;
-const slotColumns = { spliced: 0, unanswered: 1, pooled: 2 } as const;
-const columnsPerSlot = 3;
+const slotColumns = { spliced: 0, unanswered: 1, pooled: 2, arrived: 3 } as const;
+/** The one column that is not written by the row's own worker. */
+const passedColumn = 4;
+const columnsPerSlot = 5;
 const columns = firstSlotAt + columnsPerSlot * maxSlots;
 
 /** What limits and balancing count over all workers. */
@@ -59,12 +62,14 @@ export interface Loads {
   countSpliced(session: string, by: 1 | -1): void;
   countUnanswered(session: string, by: 1 | -1): void;
   countPooled(session: string, by: 1 | -1): void;
-  /** The other worker that has most parked dial-backs of a session. */
+  /** The other worker that has most parked dial-backs of a session, without those for which clients are on their way to it. */
   pooledElsewhere(session: string): number | undefined;
+  /** A client of the session is on its way to another worker. Until it has arrived it counts as unanswered. */
+  passedTo(worker: number, session: string): void;
+  arrived(session: string): void;
   of(session: string): SessionLoad;
   setLive(count: number): void;
   countWaiting(by: 1 | -1): void;
-  countBegun(): void;
   /** Of all workers together. */
   readonly live: number;
   readonly waiting: number;
@@ -87,12 +92,25 @@ export function createLoads(board: SharedArrayBuffer, worker: number): Loads {
     if (known.slot !== undefined) cells[row + slotAt(known.slot) + slotColumns[what]] = known[what];
   }
 
+  function clear(slot: number | undefined): void {
+    if (slot !== undefined) cells.fill(0, row + slotAt(slot), row + slotAt(slot + 1));
+  }
+
+  function underWay(to: number, slot: number): number {
+    const at = to * columns + slotAt(slot);
+    return cells[at + passedColumn]! - cells[at + slotColumns.arrived]!;
+  }
+
   return {
-    attached: (session, slot) => void sessions.set(session, { slot, spliced: 0, unanswered: 0, pooled: 0 }),
+    attached(session, slot) {
+      sessions.set(session, { slot, spliced: 0, unanswered: 0, pooled: 0, arrived: 0 });
+      // What others passed to the slot's last session in the meantime.
+      clear(slot);
+    },
     sessionGone(session) {
       const slot = sessions.get(session)?.slot;
       sessions.delete(session);
-      if (slot !== undefined) cells.fill(0, row + slotAt(slot), row + slotAt(slot + 1));
+      clear(slot);
     },
     countSpliced: (session, by) => count(session, "spliced", by),
     countUnanswered: (session, by) => count(session, "unanswered", by),
@@ -106,12 +124,20 @@ export function createLoads(board: SharedArrayBuffer, worker: number): Loads {
       let most: number | undefined;
       let pooled = 0;
       for (let other = 0; other * columns < cells.length; other++) {
-        const there = cells[other * columns + slotAt(slot) + slotColumns.pooled]!;
+        const there = cells[other * columns + slotAt(slot) + slotColumns.pooled]! - underWay(other, slot);
         if (other === worker || there <= pooled) continue;
         most = other;
         pooled = there;
       }
       return most;
+    },
+    passedTo(other, session) {
+      const slot = sessions.get(session)?.slot;
+      if (slot !== undefined) Atomics.add(cells, other * columns + slotAt(slot) + passedColumn, 1);
+    },
+    arrived(session) {
+      cells[row + begunAt] = cells[row + begunAt]! + 1;
+      count(session, "arrived", 1);
     },
     of(session) {
       const known = sessions.get(session);
@@ -119,7 +145,7 @@ export function createLoads(board: SharedArrayBuffer, worker: number): Loads {
       const at = slotAt(known.slot);
       return {
         spliced: sum(at + slotColumns.spliced),
-        unanswered: sum(at + slotColumns.unanswered),
+        unanswered: sum(at + slotColumns.unanswered) + sum(at + passedColumn) - sum(at + slotColumns.arrived),
         pooled: sum(at + slotColumns.pooled),
       };
     },
@@ -128,9 +154,6 @@ export function createLoads(board: SharedArrayBuffer, worker: number): Loads {
     },
     countWaiting(by) {
       cells[row + waitingAt] = cells[row + waitingAt]! + by;
-    },
-    countBegun() {
-      cells[row + begunAt] = cells[row + begunAt]! + 1;
     },
     get live() {
       return sum(liveAt);

@@ -62,9 +62,10 @@ export function createPassing(options: {
       if (to === undefined || !exchange.isThere(to)) return false;
       const { client, id, source, destination, ageMs } = connection;
       client.unread(bytes);
-      if (give(client, to, { kind: "begun", begun: { id, session, source, destination, ageMs } }) === "given")
+      if (give(client, to, { kind: "begun", begun: { id, session, source, destination, ageMs } }) === "given") {
+        loads.passedTo(to, session);
         connection.passOn();
-      else connection.refuse("client_left");
+      } else connection.refuse("client_left");
       return true;
     },
   };

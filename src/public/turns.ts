@@ -10,12 +10,17 @@ import { createWatchAttempt, type WatchAttempt } from "./watch-attempt.js";
 
 /** Whose turn it is, and what became of it. */
 export interface Turns {
-  /** Whom to ask next, among those not yet tried; undefined when all were. Throws `private_proxies_full`. */
+  /**
+   * Whom to ask next, among those not yet tried; undefined when all were. Throws `private_proxies_full`. From here on it has a
+   * client more, until `over`: of a burst that arrives together each must see whom the others chose.
+   */
   next(
     client: Pick<LiveConnection, "serverName" | "source" | "chosen">,
     announcers: readonly Announcer[],
     tried: { has(session: string): boolean },
   ): Announcer | undefined;
+  /** The turn is over: the client has its verdict, or waits for none, or is on its way to another worker. */
+  over(announcer: Announcer): void;
   readonly watch: WatchAttempt;
   readonly outliers: Outliers;
 }
@@ -23,7 +28,7 @@ export interface Turns {
 export function createTurns(options: {
   readonly now: Now;
   readonly names: Pick<Names, "balanceOf">;
-  readonly loads: Pick<Loads, "of">;
+  readonly loads: Pick<Loads, "of" | "countUnanswered">;
   readonly config: () => PublicDataPlaneConfig;
   /** Is told of a session that may hang. */
   readonly suspect: (session: string) => void;
@@ -43,8 +48,11 @@ export function createTurns(options: {
         source: source.family === "unix" ? undefined : source.address,
       });
       if (next.status === "full") throw new ProxyError("private_proxies_full");
-      return next.status === "announcer" ? next.announcer : undefined;
+      if (next.status === "nobody") return undefined;
+      loads.countUnanswered(next.announcer.session.session, 1);
+      return next.announcer;
     },
+    over: ({ session: { session } }) => loads.countUnanswered(session, -1),
     watch: createWatchAttempt({
       now,
       patienceMs: () => Math.min(config().attemptTimeoutMs, config().deadlineMs),

@@ -9,11 +9,11 @@ const timerGrainMs = 5;
 /** What a private proxy says where it cannot serve this announcement now, but perhaps another one. */
 const unableReasons: ReadonlySet<string> = new Set(["target_unreachable", "dial_back_failed", "endpoint_refused"]);
 
-/** Resolves with what became of the attempt, once it has been noted what that says about the private proxy. */
+/** Makes the attempt, and resolves with what became of it, once it has been noted what that says about the private proxy. */
 export type WatchAttempt = (
   client: { readonly gone: boolean },
   announcer: Announcer,
-  attempt: Promise<Attempt>,
+  attempt: () => Promise<Attempt>,
 ) => Promise<Attempt>;
 
 /**
@@ -31,7 +31,7 @@ export function createWatchAttempt(options: {
   const { now, patienceMs, outliers, suspect } = options;
   return async (client, announcer, attempt) => {
     const since = now();
-    const outcome = await attempt;
+    const outcome = await attempt();
     const { status } = outcome;
     if (status === "taken") outliers.succeeded(announcer);
     else if (client.gone) return outcome;

@@ -149,6 +149,17 @@ test.serial("least-connections: connections that stay are shared 3:1 too", async
   for (const { socket } of clients) socket.destroy();
 });
 
+test.serial("bug: clients that arrived together all went to whoever had one connection less just then", async (t) => {
+  const running = await publicWith(t, "least-connections");
+  await start(t, running, "one");
+  await start(t, running, "two");
+  const clients = [await served(running.clientPort)];
+  clients.push(...(await Promise.all(Array.from({ length: 59 }, () => served(running.clientPort)))));
+  const toOne = clients.filter(({ by }) => by === "one").length;
+  t.true(Math.abs(toOne - 30) <= 2, `${toOne} of ${clients.length}`);
+  for (const { socket } of clients) socket.destroy();
+});
+
 test.serial("random-two: everybody has a part, and the busy one no more than the others", async (t) => {
   const running = await publicWith(t, "random-two");
   for (const name of ["one", "two", "three"]) await start(t, running, name);

@@ -1,7 +1,7 @@
 import test from "ava";
 import fc from "fast-check";
 import { createSlots } from "../../src/base/count-board.js";
-import { clearLoads, createLoadBoard, createLoads, readLive } from "../../src/public/loads.js";
+import { clearLoads, createLoadBoard, createLoads, readBegun, readLive } from "../../src/public/loads.js";
 import { createRelief } from "../../src/public/relief.js";
 
 const anyCount = fc.record({
@@ -111,4 +111,30 @@ test("a burst is not all sent to one worker while its count still says that it h
   t.is(sent, 36, "as many as make them nearly equal");
   live[1] = 120;
   t.is(relief(), 1, "when it has counted them it can be seen anew");
+});
+
+test("a client on its way to another worker counts as unanswered, and the dial-back there is spoken for", (t) => {
+  const board = createLoadBoard(3);
+  const [a, b, c] = [0, 1, 2].map((worker) => createLoads(board, worker));
+  for (const loads of [a, b, c]) loads!.attached("s", 5);
+  b!.countPooled("s", 1);
+  b!.countPooled("s", 1);
+  t.is(a!.pooledElsewhere("s"), 1);
+  t.is(b!.pooledElsewhere("s"), undefined, "not elsewhere");
+  a!.passedTo(1, "s");
+  c!.passedTo(1, "s");
+  t.is(a!.pooledElsewhere("s"), undefined, "bug: all clients of a burst were sent after one dial-back");
+  for (const loads of [a, b, c]) t.like(loads!.of("s"), { unanswered: 2, pooled: 2 });
+  b!.arrived("s");
+  b!.countPooled("s", -1);
+  b!.countUnanswered("s", 1);
+  t.like(a!.of("s"), { unanswered: 2, pooled: 1 });
+  t.is(a!.pooledElsewhere("s"), undefined);
+  b!.arrived("s");
+  t.is(a!.pooledElsewhere("s"), 1, "the other was not needed after all");
+  t.deepEqual(readBegun(board), [0, 2, 0]);
+  for (const loads of [a, b, c]) loads!.sessionGone("s");
+  a!.passedTo(1, "s");
+  for (const loads of [a, b, c]) loads!.attached("next", 5);
+  t.like(a!.of("next"), { unanswered: 0, pooled: 0 });
 });

@@ -20,7 +20,10 @@ function scene() {
   const other = { ...one, announcementId: 2 };
   const attempt = async (outcome: Attempt, { takesMs = 0, gone = false, whom = one } = {}) => {
     let settle: (outcome: Attempt) => void = () => {};
-    const watched = watch({ gone }, whom, new Promise((resolve) => (settle = resolve)));
+    const outcomes = new Promise<Attempt>((resolve) => {
+      settle = resolve;
+    });
+    const watched = watch({ gone }, whom, () => outcomes);
     now.pass(takesMs);
     settle(outcome);
     return watched;
