@@ -159,9 +159,7 @@ async function startWorkers(
   ): void {
     const { session, tokens } = message;
     const running = new Set(crew.status().flatMap(({ worker, state }) => (state === "running" ? [worker] : [])));
-    // Received tokens are views into all that was received with them, and a clone would take that along.
-    const own = tokens.map((token) => new Uint8Array(token));
-    const { dealt, left } = parked.deal(session, own, (worker) => running.has(worker));
+    const { dealt, left } = parked.deal(session, tokens, (worker) => running.has(worker));
     for (const [worker, share] of dealt) lines.post(worker, { ...message, tokens: share });
     if (left > 0) lines.answer(unparked(session, left));
   }

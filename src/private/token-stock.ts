@@ -34,8 +34,10 @@ export function createTokenStock(now: () => number): TokenStock {
   return {
     add(tokens, msLeft) {
       const until = now() + msLeft;
-      for (const token of tokens) {
+      for (const received of tokens) {
         if (stocked >= maxStock) return;
+        // In memory of its own: a view keeps all that was received with it, and that may be megabytes for one token.
+        const token = new Uint8Array(received);
         const worker = tokenWorker(token);
         const own = byWorker.get(worker);
         if (own === undefined) byWorker.set(worker, [{ token, until }]);

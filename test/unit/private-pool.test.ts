@@ -75,6 +75,16 @@ test("tokens are used from the public proxy's workers in turn, and not when they
   t.deepEqual(stock.take(9), []);
 });
 
+test("a stocked token does not keep in memory what was received with it: a granted one was a view into its whole message", (t) => {
+  const stock = createTokenStock(() => 0);
+  const message = new Uint8Array(4 * 1024 * 1024);
+  message.set(createToken(3), 1000);
+  stock.add([message.subarray(1000, 1032)], 60_000);
+  const [token] = stock.take(1);
+  t.is(tokenWorker(token!), 3);
+  t.is(token!.buffer.byteLength, 32);
+});
+
 function poolsByHand(settings: { minIdle: number; maxIdle: number; max: number }) {
   const now = handClock();
   const parked: string[] = [];
