@@ -445,7 +445,8 @@ export const reasons = {
     scope: "offer",
     level: "warn",
     means: "the private proxy gave no further reason",
-    remedy: "Look into the private proxy's log; this one travels between the proxies and is logged by neither.",
+    remedy:
+      "Look into the private proxy's log. Where its line says that a thread is being replaced, look for why that one ended.",
   },
   offers_crowded: {
     scope: "offer",

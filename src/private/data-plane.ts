@@ -143,16 +143,28 @@ export function startPrivateDataPlane(options: PrivateDataPlaneOptions): void {
   });
 
   function serveParked(session: string, client: ParkedClient, dialBack: Endpoint): void {
-    const msLeft = Math.min(publics.attemptTimeoutMs(session) ?? maxOfferMs, maxOfferMs);
-    const offer = { ...client, endpoint: 0, msLeft };
-    void answerOffer(live.open({ session, publicProxy: publics.nameOf(session), offer, parked: dialBack }), plane);
+    void answerOffer(openParked(session, client, dialBack), plane);
   }
 
-  /** A target with a cap has one owner, who alone can count. While that one is not there the client is declined. */
+  function openParked(session: string, client: ParkedClient, dialBack?: Endpoint): LiveRendezvous {
+    const msLeft = Math.min(publics.attemptTimeoutMs(session) ?? maxOfferMs, maxOfferMs);
+    const offer = { ...client, endpoint: 0, msLeft };
+    const parked = dialBack === undefined ? {} : { parked: dialBack };
+    return live.open({ session, publicProxy: publics.nameOf(session), offer, ...parked });
+  }
+
+  /**
+   * A target with a cap has one owner, who alone can count. While that one is not there the client is declined. What is not
+   * given is opened here all the same: the main thread counts it as this worker's until it is.
+   */
   function passToOwner(to: Exchange, owner: number, session: string, client: ParkedClient, dialBack: Endpoint): void {
     const given = to.give(dialBack, owner);
     if (given.status === "given") port.post({ type: "pass", to: owner, passed: given.passed, session, client });
-    else if (given.status === "absent") dialBack.end(Uint8Array.of(encodeVerdict("verdict_refused")));
+    else if (given.status === "left") openParked(session, client).refuse(new ProxyError("offer_cancelled"));
+    else
+      openParked(session, client, dialBack).refuse(
+        new ProxyError("verdict_refused", "the thread that serves this target is being replaced"),
+      );
   }
 
   function moved(direction: "ab" | "ba", bytes: number): void {
