@@ -143,6 +143,11 @@ export function startPrivateDataPlane(options: PrivateDataPlaneOptions): void {
   });
 
   function serveParked(session: string, client: ParkedClient, dialBack: Endpoint): void {
+    if (live.unanswered(session) >= maxUnanswered) {
+      counters.refuse("offers_crowded");
+      dialBack.end(Uint8Array.of(encodeVerdict("verdict_refused")));
+      return;
+    }
     void answerOffer(openParked(session, client, dialBack), plane);
   }
 

@@ -101,3 +101,12 @@ for (const given of ["left", "absent"] as const) {
     if (given === "absent") for (const { last } of by.dialBacks) t.is(decodeVerdict(last![0]!), "verdict_refused");
   });
 }
+
+test("clients on parked dial-backs count as offers do: with them a public proxy could have any number under way", async (t) => {
+  const by = dataPlane();
+  t.teardown(by.close);
+  await by.park(1500);
+  t.is(by.refused().offers_crowded, 1500 - 1024);
+  t.is(readCounters([by.counters.buffer]).opened, 1024);
+  t.is(decodeVerdict(by.dialBacks.at(-1)!.last![0]!), "verdict_refused");
+});
