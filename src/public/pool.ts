@@ -70,7 +70,7 @@ interface SessionPool {
   readonly parked: PooledDialBack[];
   /** Tokens that were granted and not presented. */
   readonly granted: Roster<PooledDialBack>;
-  readonly waiting: Set<(dialBack: PooledDialBack) => void>;
+  readonly waiting: Set<(dialBack: PooledDialBack | undefined) => void>;
 }
 
 export function createPool(options: PoolOptions): Pool {
@@ -161,6 +161,7 @@ export function createPool(options: PoolOptions): Pool {
     const pool = sessions.get(session);
     if (pool === undefined) return;
     sessions.delete(session);
+    for (const give of [...pool.waiting]) give(undefined);
     for (const place of [...pool.parked, ...pool.granted.all()]) place.close();
     size -= pool.parked.length;
     for (let n = pool.parked.length; n > 0; n--) count(session, -1);

@@ -191,6 +191,18 @@ test("with pooledWaitMs those who find none are served in the order in which the
   by.pool.close();
 });
 
+test("who waits for one of a session that is gone waits no longer: it was asked elsewhere only after pooledWaitMs", async (t) => {
+  const by = poolByHand({ pooledWaitMs: 1000 });
+  by.pool.ask("s", { wanted: 1, maxAgeMs: 0 });
+  const overall = { at: by.now() + 60_000, code: "nobody_answered" } as const;
+  const turn = { connection: { whenGone() {} }, announcer: { session: { session: "s" } } };
+  const waited = by.pool.next(turn as never, overall);
+  by.pool.sessionGone("s");
+  t.is(await waited, undefined);
+  by.pool.close();
+  t.is(by.now.alarms, 0);
+});
+
 test("whatever happens, what is parked, counted and granted stays within what is allowed", (t) => {
   const step = fc.oneof(
     { weight: 5, arbitrary: fc.constant("park" as const) },
