@@ -93,14 +93,17 @@ export function createPool(options: PoolOptions): Pool {
     grant(session, fresh, tokenLifeMs);
   }
 
+  function retirement({ maxAgeMs }: PoolRequest): number {
+    return maxAgeMs === 0 ? Number.POSITIVE_INFINITY : now() + maxAgeMs * (1 - ageSpread * Math.random());
+  }
+
   const events = {
     parked(place: PooledDialBack): void {
       const pool = sessions.get(place.session);
       pool?.granted.delete(place);
       const most = Math.ceil(config().maxConnections / workers);
       if (pool === undefined || counted(place.session) >= pool.allowed || size >= most) return place.close();
-      const { maxAgeMs } = pool.request;
-      place.retireAt = maxAgeMs === 0 ? Number.POSITIVE_INFINITY : now() + maxAgeMs * (1 - ageSpread * Math.random());
+      place.retireAt = retirement(pool.request);
       const [first] = pool.waiting;
       if (first === undefined) {
         pool.parked.push(place);
@@ -178,6 +181,9 @@ export function createPool(options: PoolOptions): Pool {
         waiting: new Set(),
       };
       sessions.set(session, pool);
+      // Who lets them grow less old than before means those too that are parked already.
+      if (request.maxAgeMs !== pool.request.maxAgeMs)
+        for (const place of pool.parked) place.retireAt = Math.min(place.retireAt, retirement(request));
       pool.request = request;
       allow(session, pool);
       cancelSweep ??= alarm(now() + sweepMs, sweep);

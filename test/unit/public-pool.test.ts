@@ -140,6 +140,19 @@ test("a dial-back that grew old, and a token that nobody used for ten minutes, a
   t.is(by.now.alarms, 0);
 });
 
+test("what is parked already does not outlive a lower age: after a reload it stayed for as long as was said before", (t) => {
+  const by = poolByHand();
+  by.pool.ask("s", { wanted: 1, maxAgeMs: 0 });
+  const old = by.park();
+  by.pool.ask("s", { wanted: 1, maxAgeMs: 5000 });
+  by.now.pass(4000);
+  by.pool.ask("s", { wanted: 1, maxAgeMs: 60_000 });
+  t.deepEqual(old.done, []);
+  by.now.pass(2001);
+  t.deepEqual(old.done, ["destroy"]);
+  by.pool.close();
+});
+
 test("a session that is gone leaves nothing parked, no token alive and no count", (t) => {
   const by = poolByHand();
   by.pool.ask("s", { wanted: 3, maxAgeMs: 0 });
