@@ -27,13 +27,17 @@ export class Asked {
     }
     this.#why ??= new Map();
     this.#why.set(session, `${name}: ${attempt.why}`);
-    this.#silent ||= attempt.status !== "declined";
-    this.#full &&= attempt.why === "target_full";
+    const isQueued = attempt.status === "queued";
+    this.#silent ||= attempt.status !== "declined" && !isQueued;
+    this.#full &&= isQueued || attempt.why === "target_full";
   }
 
   /** Why nobody is left to be asked: `nobody_answered`, `targets_full` or `all_declined`. */
   failure(): ProxyError {
-    const declined = this.#full && this.#why !== undefined ? "targets_full" : "all_declined";
-    return new ProxyError(this.#silent ? "nobody_answered" : declined, [...(this.#why?.values() ?? [])].join(", "));
+    const isSilent = this.#silent || this.#why === undefined;
+    return new ProxyError(
+      isSilent ? "nobody_answered" : this.#full ? "targets_full" : "all_declined",
+      [...(this.#why?.values() ?? [])].join(", "),
+    );
   }
 }

@@ -13,6 +13,8 @@ import { VerdictDeadline } from "./verdict-deadline.js";
 export type Attempt =
   | { readonly status: "taken"; readonly dialBack: Endpoint }
   | { readonly status: "declined"; readonly why: string }
+  /** The hello went out, and the client stood in the queue of its target for as long as it could wait. */
+  | { readonly status: "queued"; readonly why: string }
   /** Nobody came for the client: it is as it was. */
   | { readonly status: "unanswered"; readonly why: string }
   /** The hello went out and no verdict came back. */
@@ -45,7 +47,7 @@ export async function takeTurn(turn: Turn, plane: ClientPlane): Promise<Attempt>
     pooled.over();
     if (attempt.status !== "lost") return attempt;
     // What swallowed this one's bytes swallows those of its like.
-    if (deadline.isOver) plane.pool.drop(session);
+    if (deadline.isOver && deadline.isWhole) plane.pool.drop(session);
     return { status: "stale", why: `pooled dial-back: ${attempt.why}` };
   } finally {
     plane.turns.over(turn.announcer);
@@ -80,6 +82,9 @@ async function giveClient(turn: Turn, dialBack: Endpoint, deadline: VerdictDeadl
     return { status: "declined", why: verdict };
   } catch (error) {
     dialBack.destroy();
+    // One that promised a verdict for sooner, and is silent, may hang.
+    const isOverall = deadline.isOver && deadline.at >= turn.overall.at;
+    if (isOverall && deadline.wasQueued) return { status: "queued", why: "no place at its target in time" };
     return { status: "lost", why: `no verdict (${codeOf(error)})` };
   }
 }

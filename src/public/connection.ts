@@ -88,9 +88,11 @@ async function rendezvous(
       if (connection.gone) throw new ProxyError("client_left");
       if (attempt.status === "taken") return { status: "met", announcer, dialBack: attempt.dialBack };
       // The hello may have reached a server, and early data must not be played to a second one (RFC 8446 §8).
-      const isLost = attempt.status === "lost" || attempt.status === "stale";
+      const isLost = attempt.status !== "declined" && attempt.status !== "unanswered";
       if (isLost && hello.earlyData) throw new ProxyError("nobody_answered");
       asked.note(announcer, attempt);
+      // Whoever is asked now could not answer in time, and its dial-back would be wasted.
+      if (msLeft(overall) === 0) throw asked.failure();
     }
   } finally {
     leaveWaiting();

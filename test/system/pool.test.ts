@@ -239,6 +239,33 @@ test("a client that queues at its target is waited for beyond rendezvous.attempt
   t.is(await alert, alertErrors.internalError);
 });
 
+test("a client that queues for all of deadlineMs is told that targets are full, and the pool stays: it was let go as if silent", async (t) => {
+  const { running, by, parked } = await parkedScene(t, 3, { rendezvous: { attemptTimeoutMs: 300, deadlineMs: 900 } });
+  const alert = tlsError(running.clientPort, certificates);
+  const given = await Promise.race(parked.map(async (one) => one.given.then(() => one)));
+  by.queued(given.token, 60_000);
+  t.is(await alert, alertErrors.internalError);
+  t.deepEqual(running.proxy.status().refused, { targets_full: 1 });
+  t.is(running.proxy.status().pooledDialBacks, 2);
+});
+
+for (const [case_, attemptTimeoutMs, left] of [
+  ["no time", 600, 3],
+  ["only a part of an attempt's time", 400, 2],
+] as const) {
+  test(`a client that has ${case_} left for a second private proxy does not have all that one has parked let go`, async (t) => {
+    const { running, by } = await parkedScene(t, 3, { rendezvous: { attemptTimeoutMs, deadlineMs: 600 } });
+    by.announce(7, [serverName], [], { priority: 1 });
+    const first = await scriptedPrivate(t, certificates, running, "private-proxy-1", undefined, "first");
+    first.announce(1, [serverName]);
+    await until(() => running.proxy.status().announcements.length === 2);
+    t.is(await tlsError(running.clientPort, certificates), alertErrors.internalError);
+    t.deepEqual(running.proxy.status().refused, { nobody_answered: 1 });
+    t.is(first.offered, 1);
+    t.is(running.proxy.status().pooledDialBacks, left);
+  });
+}
+
 test("a private proxy that stops or is lost leaves nothing parked, and one that comes back parks anew", async (t) => {
   const pair = await pairWith(t, { minIdle: 4, maxIdle: 4 });
   await untilPooled(pair, 4);

@@ -88,6 +88,13 @@ test("a full target, a private proxy that stops, and one that has no such name a
   t.is(outliers.avoidance(one), 0);
 });
 
+test("a client that queued for as long as it could wait: only that target is avoided; its private proxy was, as if silent", async (t) => {
+  const { outliers, suspects, one, other, attempt } = scene();
+  await attempt({ status: "queued", why: "no place at its target in time" }, { takesMs: 10_000 });
+  t.deepEqual([outliers.avoidance(one), outliers.avoidance(other)], [1, 0]);
+  t.deepEqual(suspects, []);
+});
+
 test("what is announced anew, on other terms or by a new session, starts with a clean slate", async (t) => {
   const { outliers, one, attempt } = scene();
   await attempt(declined("target_unreachable"));
