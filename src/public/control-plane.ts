@@ -67,6 +67,7 @@ export interface AttachmentStatus {
 export function createPublicControlPlane(options: PublicControlPlaneOptions): PublicControlPlane {
   const { log, port } = options;
   let grants = createGrants(options.grants);
+  let { config } = options;
   const registry = createRegistry(grants);
   const succession = new Set<NodeJS.Timeout>();
   const drained = signal();
@@ -103,7 +104,7 @@ export function createPublicControlPlane(options: PublicControlPlaneOptions): Pu
             rendezvousEndpoints: options.rendezvousEndpoints,
             unansweredOffers: maxUnansweredOffers,
             maxNames: maxNamesPerSession,
-            attemptTimeoutMs: options.config.attemptTimeoutMs,
+            attemptTimeoutMs: config.attemptTimeoutMs,
             softwareVersion: options.version,
             nodeInstance,
           },
@@ -236,10 +237,11 @@ export function createPublicControlPlane(options: PublicControlPlaneOptions): Pu
     }
   });
 
-  function configure(config: Omit<PublicDataPlaneConfig, "grantedPatterns">): void {
+  function configure(next: Omit<PublicDataPlaneConfig, "grantedPatterns">): void {
+    config = next;
     port.post({ type: "configure", config: { ...config, grantedPatterns: grants.patterns } });
   }
-  configure(options.config);
+  configure(config);
 
   return {
     mesh: { attach: (link, certificate) => sessions.accept(link, certificate), refused },
@@ -259,10 +261,10 @@ export function createPublicControlPlane(options: PublicControlPlaneOptions): Pu
         const session = sessions.get(name.session);
         return session === undefined ? [] : [{ ...name, privateProxy: session.hello.name }];
       }),
-    reconfigure(statements, config) {
+    reconfigure(statements, next) {
       grants = createGrants(statements);
       apply(registry.regrant(grants));
-      configure(config);
+      configure(next);
     },
     get accepted() {
       return registry.accepted;

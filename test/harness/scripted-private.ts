@@ -3,7 +3,7 @@ import { EventEmitter, once } from "node:events";
 import { readFileSync } from "node:fs";
 import type { ExecutionContext } from "ava";
 import { attach, meshSecureContext } from "../../src/mesh/client.js";
-import type { FromPublic, Offer } from "../../src/mesh/messages.js";
+import type { FromPublic, Offer, Welcome } from "../../src/mesh/messages.js";
 import { createTokenStock } from "../../src/private/token-stock.js";
 import type { TestCertificates } from "./certificates.js";
 import type { RunningPublic } from "./pair.js";
@@ -15,6 +15,7 @@ export interface Shares {
 
 /** A private proxy that does nothing by itself but answer pings: the test says what is sent, and sees what comes. */
 export interface ScriptedPrivate {
+  readonly welcome: Welcome;
   announce(announcementId: number, names: readonly string[], alpn?: readonly string[], terms?: Shares): void;
   decline(token: Uint8Array): void;
   /** The next offer. */
@@ -78,13 +79,15 @@ export async function scriptedPrivate(
     await closed;
   };
   t.teardown(close);
-  await once(events, "message");
+  const [first] = (await once(events, "message")) as [FromPublic];
+  if (first.type !== "welcome") throw new Error(`a session begins with ${first.type}`);
 
   async function next<T>(queue: T[]): Promise<T> {
     while (queue.length === 0) await once(events, "message");
     return queue.shift()!;
   }
   return {
+    welcome: first.welcome,
     announce: (announcementId, names, alpn = [], { weight = 1, priority = 0 } = {}) =>
       link.send({ type: "announce", announcementId, names, alpn, weight, priority }),
     decline: (token) => link.send({ type: "offerReply", token, reason: "target_unreachable" }),

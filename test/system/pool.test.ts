@@ -277,6 +277,15 @@ test("a private proxy that stops or is lost leaves nothing parked, and one that 
   await stopped;
 });
 
+test("who attaches after a reload is told the attempt time of now: it was told that of the start, and declined too late", async (t) => {
+  const running = await startPublic(t, certificates, { rendezvous: { attemptTimeoutMs: 3000 } });
+  const before = await scriptedPrivate(t, certificates, running, "private-proxy-1");
+  const { settings } = running;
+  running.proxy.reconfigure({ ...settings, rendezvous: { ...settings.rendezvous, attemptTimeoutMs: 1000 } });
+  const after = await scriptedPrivate(t, certificates, running, "private-proxy-1");
+  t.deepEqual([before.welcome.attemptTimeoutMs, after.welcome.attemptTimeoutMs], [3000, 1000]);
+});
+
 test("pool.maxIdle 0 parks nothing", async (t) => {
   const pair = await pairWith(t, { minIdle: 0, maxIdle: 0, max: 0 });
   for (let n = 0; n < 5; n++) (await serve(t, pair.public.clientPort)).destroy();
