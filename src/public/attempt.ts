@@ -38,8 +38,10 @@ export interface Turn {
 /** One attempt: the client goes to a dial-back that is parked already, or else is offered and fetched. */
 export async function takeTurn(turn: Turn, plane: ClientPlane): Promise<Attempt> {
   const { session } = turn.announcer.session;
+  const deadline = new VerdictDeadline(plane.config.attemptTimeoutMs, turn.overall, monotonic, () =>
+    plane.turns.queued(turn.announcer),
+  );
   try {
-    const deadline = new VerdictDeadline(plane.config.attemptTimeoutMs, turn.overall, monotonic);
     const pooled = turn.usePool ? (plane.pool.take(session) ?? (await plane.pool.next(turn, deadline))) : undefined;
     if (pooled === undefined) return await offerClient(turn, deadline, plane);
     pooled.give(deadline);
@@ -50,7 +52,7 @@ export async function takeTurn(turn: Turn, plane: ClientPlane): Promise<Attempt>
     if (deadline.isOver && deadline.isWhole) plane.pool.drop(session);
     return { status: "stale", why: `pooled dial-back: ${attempt.why}` };
   } finally {
-    plane.turns.over(turn.announcer);
+    plane.turns.over(turn.announcer, deadline.wasQueued);
   }
 }
 

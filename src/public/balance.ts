@@ -4,7 +4,7 @@ import type { SessionLoad } from "./loads.js";
 import type { Announcer } from "./names.js";
 import type { Outliers } from "./outliers.js";
 
-/** Unanswered offers a session may have before it is passed over for an offer. */
+/** Unanswered offers a session may have before it is passed over for an offer; who queues at a target has been answered that. */
 export const maxUnansweredOffers = 1024;
 
 /** Whom a client is to be offered to next. */
@@ -19,7 +19,7 @@ export interface Question {
   readonly announcers: readonly Announcer[];
   /** Sessions that were asked already. */
   readonly tried: { has(session: string): boolean };
-  readonly loadOf: (session: string) => Pick<SessionLoad, "spliced" | "unanswered">;
+  readonly loadOf: (session: string) => Pick<SessionLoad, "spliced" | "unanswered" | "queued">;
   readonly maxPerPrivateProxy: number | undefined;
   readonly outliers: Pick<Outliers, "avoidance">;
   /** The session that another worker chose by the method; it is asked where it is among the best here too. */
@@ -57,10 +57,11 @@ function hasRoom(
   load: ReturnType<Question["loadOf"]>,
   { maxPerPrivateProxy = Number.POSITIVE_INFINITY }: Question,
 ): boolean {
-  return load.unanswered < maxUnansweredOffers && connectionsOf(load) < maxPerPrivateProxy;
+  // Those that queue at one target must not keep its private proxy's other targets from having clients.
+  return load.unanswered - load.queued < maxUnansweredOffers && connectionsOf(load) < maxPerPrivateProxy;
 }
 
-function connectionsOf({ spliced, unanswered }: ReturnType<Question["loadOf"]>): number {
+function connectionsOf({ spliced, unanswered }: Pick<SessionLoad, "spliced" | "unanswered">): number {
   return spliced + unanswered;
 }
 

@@ -162,7 +162,7 @@ export async function startPublicDataPlane(options: PublicDataPlaneOptions): Pro
     passOn(connection, bytes, announcer) {
       const { session } = announcer.session;
       const passed = passing !== undefined && pool.isEmpty(session) && passing.begun(connection, bytes, session);
-      if (passed) turns.over(announcer);
+      if (passed) turns.over(announcer, false);
       return passed;
     },
     splice: (client, dialBack) =>

@@ -4,17 +4,17 @@ import { clearRow, createCountBoard, sumColumn } from "../base/count-board.js";
 export const maxSlots = 4096;
 
 // A row: live connections, waiting clients, parked dial-backs, clients that came from other workers after their hello, ever;
-// then for each slot spliced, unanswered and parked, and the clients of it that others have passed to this worker, and that
-// have come of them, ever.
+// then for each slot spliced, unanswered, parked and queued, and the clients of it that have come from other workers, ever, and
+// that were sent here.
 const liveAt = 0;
 const waitingAt = 1;
 const pooledAt = 2;
 const begunAt = 3;
 const firstSlotAt = 4;
-const slotColumns = { spliced: 0, unanswered: 1, pooled: 2, arrived: 3 } as const;
+const slotColumns = { spliced: 0, unanswered: 1, pooled: 2, queued: 3, arrived: 4 } as const;
 /** The one column that is not written by the row's own worker. */
-const passedColumn = 4;
-const columnsPerSlot = 5;
+const passedColumn = 5;
+const columnsPerSlot = 6;
 const columns = firstSlotAt + columnsPerSlot * maxSlots;
 
 /** What limits and balancing count over all workers. */
@@ -52,7 +52,11 @@ export interface SessionLoad {
   readonly unanswered: number;
   /** Dial-backs that are parked for its clients. */
   readonly pooled: number;
+  /** Of the unanswered ones those whose client stands in the queue of its target: they may take long. */
+  readonly queued: number;
 }
+
+const none: SessionLoad = { spliced: 0, unanswered: 0, pooled: 0, queued: 0 };
 
 /** One worker's view of the board. */
 export interface Loads {
@@ -62,6 +66,7 @@ export interface Loads {
   countSpliced(session: string, by: 1 | -1): void;
   countUnanswered(session: string, by: 1 | -1): void;
   countPooled(session: string, by: 1 | -1): void;
+  countQueued(session: string, by: 1 | -1): void;
   /** The other worker that has most parked dial-backs of a session, without those for which clients are on their way to it. */
   pooledElsewhere(session: string): number | undefined;
   /** A client of the session is on its way to another worker. Until it has arrived it counts as unanswered. */
@@ -103,7 +108,7 @@ export function createLoads(board: SharedArrayBuffer, worker: number): Loads {
 
   return {
     attached(session, slot) {
-      sessions.set(session, { slot, spliced: 0, unanswered: 0, pooled: 0, arrived: 0 });
+      sessions.set(session, { slot, arrived: 0, ...none });
       // What others passed to the slot's last session in the meantime.
       clear(slot);
     },
@@ -114,6 +119,7 @@ export function createLoads(board: SharedArrayBuffer, worker: number): Loads {
     },
     countSpliced: (session, by) => count(session, "spliced", by),
     countUnanswered: (session, by) => count(session, "unanswered", by),
+    countQueued: (session, by) => count(session, "queued", by),
     countPooled(session, by) {
       cells[row + pooledAt] = cells[row + pooledAt]! + by;
       count(session, "pooled", by);
@@ -141,12 +147,13 @@ export function createLoads(board: SharedArrayBuffer, worker: number): Loads {
     },
     of(session) {
       const known = sessions.get(session);
-      if (known?.slot === undefined) return known ?? { spliced: 0, unanswered: 0, pooled: 0 };
+      if (known?.slot === undefined) return known ?? none;
       const at = slotAt(known.slot);
       return {
         spliced: sum(at + slotColumns.spliced),
         unanswered: sum(at + slotColumns.unanswered) + sum(at + passedColumn) - sum(at + slotColumns.arrived),
         pooled: sum(at + slotColumns.pooled),
+        queued: sum(at + slotColumns.queued),
       };
     },
     setLive(live) {

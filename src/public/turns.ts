@@ -20,7 +20,9 @@ export interface Turns {
     tried: { has(session: string): boolean },
   ): Announcer | undefined;
   /** The turn is over: the client has its verdict, or waits for none, or is on its way to another worker. */
-  over(announcer: Announcer): void;
+  over(announcer: Announcer, wasQueued: boolean): void;
+  /** Its private proxy has said that the client stands in the queue of its target. */
+  queued(announcer: Announcer): void;
   readonly watch: WatchAttempt;
   readonly outliers: Outliers;
 }
@@ -28,7 +30,7 @@ export interface Turns {
 export function createTurns(options: {
   readonly now: Now;
   readonly names: Pick<Names, "balanceOf">;
-  readonly loads: Pick<Loads, "of" | "countUnanswered">;
+  readonly loads: Pick<Loads, "of" | "countUnanswered" | "countQueued">;
   readonly config: () => PublicDataPlaneConfig;
   /** Is told of a session that may hang. */
   readonly suspect: (session: string) => void;
@@ -52,7 +54,11 @@ export function createTurns(options: {
       loads.countUnanswered(next.announcer.session.session, 1);
       return next.announcer;
     },
-    over: ({ session: { session } }) => loads.countUnanswered(session, -1),
+    over({ session: { session } }, wasQueued) {
+      loads.countUnanswered(session, -1);
+      if (wasQueued) loads.countQueued(session, -1);
+    },
+    queued: ({ session: { session } }) => loads.countQueued(session, 1),
     watch: createWatchAttempt({
       now,
       patienceMs: () => Math.min(config().attemptTimeoutMs, config().deadlineMs),

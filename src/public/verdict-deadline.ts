@@ -17,17 +17,21 @@ export class VerdictDeadline implements Deadline {
   readonly isWhole: boolean;
   readonly #overall: Deadline;
   readonly #now: Now;
+  readonly #queued: (() => void) | undefined;
 
-  constructor(ms: number, overall: Deadline, now: Now) {
+  /** `queued` is called when it is said for the first time that the client queues. */
+  constructor(ms: number, overall: Deadline, now: Now, queued?: () => void) {
     const wanted = now() + ms;
     this.at = Math.min(wanted, overall.at);
     this.isWhole = this.at >= wanted - timerGrainMs;
     this.#overall = overall;
     this.#now = now;
+    this.#queued = queued;
   }
 
   /** `ms` from now, where that is later than it was. */
   extend(ms: number): void {
+    if (!this.wasQueued) this.#queued?.();
     this.wasQueued = true;
     this.at = Math.max(this.at, Math.min(this.#now() + ms, this.#overall.at));
   }

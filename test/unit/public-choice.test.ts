@@ -7,7 +7,7 @@ import { createOffences } from "../../src/public/offences.js";
 import type { Avoidance } from "../../src/public/outliers.js";
 import { announcer, handClock } from "./announcing.js";
 
-const idle = { spliced: 0, unanswered: 0 };
+const idle = { spliced: 0, unanswered: 0, queued: 0 };
 
 function asked(announcers: readonly Announcer[], more: Partial<Question> = {}): string {
   const next = whomToAsk({
@@ -26,6 +26,7 @@ function asked(announcers: readonly Announcer[], more: Partial<Question> = {}): 
 const anyOne = fc.record({
   spliced: fc.integer({ min: 0, max: 3 }),
   unanswered: fc.oneof(fc.integer({ min: 0, max: 3 }), fc.constant(maxUnansweredOffers)),
+  queued: fc.constantFrom(0, 1),
   tried: fc.boolean(),
   priority: fc.nat(2),
   avoidance: fc.constantFrom<Avoidance>(0, 1, 2),
@@ -50,8 +51,10 @@ test("asked is somebody with room who was not tried, first whom nothing is held 
           },
         );
         const eligible = all.filter(
-          ({ tried, spliced, unanswered }) =>
-            !tried && unanswered < maxUnansweredOffers && spliced + unanswered < (maxPerPrivateProxy ?? 10_000),
+          ({ tried, spliced, unanswered, queued }) =>
+            !tried &&
+            unanswered - queued < maxUnansweredOffers &&
+            spliced + unanswered < (maxPerPrivateProxy ?? 10_000),
         );
         const everybodyIsFull = all.length > 0 && !all.some(({ tried }) => tried);
         if (eligible.length === 0) return t.is(chosen, everybodyIsFull ? "full" : "nobody");
@@ -68,6 +71,13 @@ test("asked is somebody with room who was not tried, first whom nothing is held 
   );
 });
 
+test("whose clients queue by the thousand is asked for others: one busy target of a private proxy shut out all its names", (t) => {
+  const loadOf = () => ({ spliced: 0, unanswered: 5000, queued: 4000 });
+  t.is(asked([announcer("a")], { loadOf }), "a");
+  t.is(asked([announcer("a")], { loadOf, maxPerPrivateProxy: 5000 }), "full");
+  t.is(asked([announcer("a")], { loadOf: () => ({ ...loadOf(), queued: 3976 }) }), "full");
+});
+
 test("equal ones are all chosen in the course of time, whatever the method", (t) => {
   const announcers = ["a", "b", "c"].map((session) => announcer(session));
   for (const method of balanceMethods) {
@@ -79,7 +89,7 @@ test("equal ones are all chosen in the course of time, whatever the method", (t)
 
 test("a passive private proxy is asked when the active ones are avoided, full or tried, and only then", (t) => {
   const announcers = [announcer("passive", { priority: 1, weight: 100 }), announcer("active")];
-  const busy = { spliced: 50, unanswered: 0 };
+  const busy = { spliced: 50, unanswered: 0, queued: 0 };
   t.is(asked(announcers, { loadOf: (session) => (session === "active" ? busy : idle) }), "active");
   t.is(asked(announcers, { outliers: { avoidance: ({ priority }) => (priority === 0 ? 1 : 0) } }), "passive");
   t.is(asked(announcers, { tried: new Set(["active"]) }), "passive");

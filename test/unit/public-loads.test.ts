@@ -45,11 +45,11 @@ test("a slot that is given to another session begins at nothing, whatever the la
   loads.countUnanswered("gone", 1);
   loads.sessionGone("gone");
   loads.attached("next", 7);
-  t.deepEqual(loads.of("next"), { spliced: 0, unanswered: 0, pooled: 0 });
+  t.deepEqual(loads.of("next"), { spliced: 0, unanswered: 0, pooled: 0, queued: 0 });
   // Its connections live on, and end at last.
   loads.countSpliced("gone", -1);
-  t.deepEqual(loads.of("next"), { spliced: 0, unanswered: 0, pooled: 0 });
-  t.deepEqual(loads.of("gone"), { spliced: 0, unanswered: 0, pooled: 0 });
+  t.deepEqual(loads.of("next"), { spliced: 0, unanswered: 0, pooled: 0, queued: 0 });
+  t.deepEqual(loads.of("gone"), { spliced: 0, unanswered: 0, pooled: 0, queued: 0 });
 });
 
 test("a worker that is gone counts for nothing, and the others as before", (t) => {
