@@ -90,7 +90,8 @@ export function createHealthChecks(options: HealthChecksOptions): HealthChecks {
         if (!watches.has(server) && addressesOf(server) !== undefined) watch(target, server);
       }
     },
-    of: (server) => known.get(server) ?? unchecked,
+    // What is checked now also says why of the last check, which `changed` does not tell of.
+    of: (server) => watches.get(server)?.health ?? known.get(server) ?? unchecked,
     close() {
       open = false;
       for (const { stop } of watches.values()) stop();

@@ -120,6 +120,22 @@ test.serial("a change is logged once, with what it means for the names", async (
 });
 
 test.serial(
+  "why an address is down is what its last check met: the status said for ever what the first one had",
+  async (t) => {
+    const { made, probes, begin } = checks(t);
+    const one = target(1, 1);
+    made.follow([one]);
+    begin();
+    for (const [at, why] of ["refused", "silent"].entries()) {
+      probes[at]!.end({ status: "failed", why });
+      await turn();
+      t.like(made.of(one.servers[0]!), { state: "down", why });
+      mock.timers.tick(healthCheck.intervalMs);
+    }
+  },
+);
+
+test.serial(
   "an address is checked only once its name has been looked up, and a target without a check never",
   async (t) => {
     let lookedUp = false;
