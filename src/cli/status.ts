@@ -59,13 +59,13 @@ const privateColumns = {
   announcements: ["name", "target", "publicProxy", "address", "status", "detail"],
 } as const;
 
-const targetColumns = ["names", "address", "state", "live", "why"];
+const targetColumns = ["names", "address", "state", "live", "queued", "why"];
 
-/** One for each address. Of many names only the first, for a target may bear thousands. */
+/** One for each address; who queues is for all of them. Of many names only the first, for a target may bear thousands. */
 function targetRows(targets: readonly TargetStatus[]) {
-  return targets.flatMap(({ names, addresses }) => {
+  return targets.flatMap(({ names, addresses, queue }) => {
     const more = names.length === 1 ? "" : ` and ${names.length - 1} more`;
-    return addresses.map((address) => ({ ...address, names: `${names[0]}${more}` }));
+    return addresses.map((address) => ({ ...address, queued: queue?.queued, names: `${names[0]}${more}` }));
   });
 }
 

@@ -109,7 +109,7 @@ test("proxy status finds a proxy of either role however it is told where", async
   for (const { out } of ways.private) {
     t.regex(
       out,
-      new RegExp(`\\ntargets: 1\\n[^]*\\n {2}${serverName} +127\\.0\\.0\\.1:${server.port} +unchecked +1 +-\\n`),
+      new RegExp(`\\ntargets: 1\\n[^]*\\n {2}${serverName} +127\\.0\\.0\\.1:${server.port} +unchecked +1 +- +-\\n`),
     );
   }
   const json = await runCommand(["status", "--json", "--settings", publicProxy.settingsPath]);
