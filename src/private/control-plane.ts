@@ -8,6 +8,7 @@ import { lookupAll } from "../base/lookup.js";
 import type { Port } from "../base/port.js";
 import { reason } from "../base/reasons.js";
 import { signal } from "../base/signal.js";
+import { watchSuspension } from "../base/suspension.js";
 import { maxAttachedTo } from "../mesh/codec.js";
 import {
   type DeclineReason,
@@ -194,6 +195,14 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
     );
   }
 
+  const unwatch = watchSuspension((suspendedMs) => {
+    log.info(
+      { suspendedMs },
+      "this process was suspended, or the clock was set: every public proxy is asked whether it is there",
+    );
+    attachments.check();
+  });
+
   /** Tells the data plane where this session's dial-backs may go, and only then announces: offers come after that. */
   async function openRendezvous(
     publicProxy: Public,
@@ -331,6 +340,7 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
       await drained.settled;
     },
     async close() {
+      unwatch();
       pools.close();
       checks.close();
       port.post({ type: "close" });

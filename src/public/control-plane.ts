@@ -6,6 +6,7 @@ import type { Log } from "../base/log.js";
 import type { Port } from "../base/port.js";
 import { type ReasonCode, reason } from "../base/reasons.js";
 import { signal } from "../base/signal.js";
+import { watchSuspension } from "../base/suspension.js";
 import { tokenBuckets } from "../base/token-bucket.js";
 import { logResults } from "../mesh/log-results.js";
 import type { MeshServerOptions } from "../mesh/server.js";
@@ -32,7 +33,7 @@ export interface PublicControlPlaneOptions {
   readonly grants: readonly GrantStatement[];
   readonly config: Omit<PublicDataPlaneConfig, "grantedPatterns">;
   readonly rendezvousEndpoints: readonly string[];
-  readonly pingIntervalMs: number;
+  readonly keepalive: { readonly intervalMs: number; readonly timeoutMs: number };
   readonly counters: () => CounterTotals;
   /** Counts a refusal on the mesh. */
   readonly refuse: (code: ReasonCode) => void;
@@ -79,7 +80,7 @@ export function createPublicControlPlane(options: PublicControlPlaneOptions): Pu
   const nodeInstance = randomBytes(16).toString("hex");
   const sessions = createSessions({
     nodeInstance,
-    pingIntervalMs: options.pingIntervalMs,
+    keepalive: options.keepalive,
     now: monotonic,
     events: {
       attached(session) {
@@ -152,6 +153,14 @@ export function createPublicControlPlane(options: PublicControlPlaneOptions): Pu
   const outbox = createOutbox({
     linkOf: (session) => sessions.get(session)?.link,
     undeliverable: (session, token) => port.post({ type: "declined", session, token, reason: "verdict_refused" }),
+  });
+
+  const unwatch = watchSuspension((suspendedMs) => {
+    log.info(
+      { suspendedMs },
+      "this process was suspended, or the clock was set: every private proxy is asked whether it is there",
+    );
+    sessions.check();
   });
 
   /** Its names stay with its identity until the same instance has announced them anew: nobody who waits may get between. */
@@ -281,6 +290,7 @@ export function createPublicControlPlane(options: PublicControlPlaneOptions): Pu
       port.post({ type: "close" });
       await closed.settled;
       drained.settle();
+      unwatch();
       sessions.close();
       inForce.close();
       for (const timer of succession) clearTimeout(timer);

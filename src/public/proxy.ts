@@ -64,7 +64,7 @@ export async function startPublicProxy(options: PublicProxyOptions): Promise<Pub
       grants: settings.grants,
       config: dataPlaneConfig(settings),
       rendezvousEndpoints: advertised(settings, dataPlanes.rendezvousAddresses),
-      pingIntervalMs: settings.mesh.keepalive.intervalMs,
+      keepalive: settings.mesh.keepalive,
       counters,
       refuse: (code) => controlCounters.refuse(code),
     });

@@ -45,6 +45,8 @@ export interface Sessions {
   ): MeshLinkEvents<FromPrivate> | { readonly refused: ReasonCode; readonly detail: string };
   /** A data plane waited for it in vain: asks at once whether it is there. */
   suspect(id: string): void;
+  /** Asks everybody at once, and ends the sessions of those who do not answer in time: this process was away for a while. */
+  check(): void;
   get(id: string): Session | undefined;
   all(): Iterable<Session>;
   readonly size: number;
@@ -55,7 +57,7 @@ export interface Sessions {
 export function createSessions(options: {
   /** This process, as its welcome says it. */
   nodeInstance: string;
-  pingIntervalMs: number;
+  keepalive: { readonly intervalMs: number; readonly timeoutMs: number };
   events: SessionEvents;
   now: () => number;
 }): Sessions {
@@ -65,6 +67,9 @@ export function createSessions(options: {
   const pings = new Map<string, { nonce: bigint; at: number }>();
   /** By session: the ping whose answer, or that of a later one, clears it. */
   const suspects = new Map<string, bigint>();
+  /** By session: the ping whose answer, or that of a later one, it must give before `checkTimer` has run out. */
+  const checked = new Map<string, bigint>();
+  let checkTimer: NodeJS.Timeout | undefined;
   let nonce = 0n;
 
   /** Pings in a row that found too much unread. */
@@ -84,7 +89,7 @@ export function createSessions(options: {
       else unread.delete(session);
       ping(session);
     }
-  }, options.pingIntervalMs);
+  }, options.keepalive.intervalMs);
   pinging.unref();
 
   function ping(session: Session): void {
@@ -96,16 +101,30 @@ export function createSessions(options: {
   function pong(session: Session, answered: bigint): void {
     const last = pings.get(session.id);
     if (last?.nonce === answered) session.rttMs = now() - last.at;
+    const asked = checked.get(session.id);
+    if (asked !== undefined && answered >= asked) checked.delete(session.id);
     const clearing = suspects.get(session.id);
     if (clearing === undefined || answered < clearing) return;
     suspects.delete(session.id);
     events.answers(session);
   }
 
+  function endUnanswered(): void {
+    checkTimer = undefined;
+    for (const id of checked.keys()) {
+      const session = byId.get(id);
+      if (session === undefined) continue;
+      detach(session, `no answer within ${options.keepalive.timeoutMs} ms`);
+      session.link.destroy();
+    }
+    checked.clear();
+  }
+
   function detach(session: Session, why: string, replaced = false): void {
     if (!byId.delete(session.id)) return;
     pings.delete(session.id);
     suspects.delete(session.id);
+    checked.delete(session.id);
     unread.delete(session);
     const key = instanceKey(session);
     if (byInstance.get(key) === session) byInstance.delete(key);
@@ -187,12 +206,26 @@ export function createSessions(options: {
       ping(session);
       suspects.set(id, nonce);
     },
+    check() {
+      if (checkTimer !== undefined) return;
+      for (const session of byId.values()) {
+        ping(session);
+        checked.set(session.id, nonce);
+      }
+      // Answers that are there and not read yet, because this process was held up again, have the round's turn first.
+      checkTimer = setTimeout(() => setImmediate(endUnanswered), options.keepalive.timeoutMs);
+      checkTimer.unref();
+    },
     get: (id) => byId.get(id),
     all: () => byId.values(),
     get size() {
       return byId.size;
     },
-    close: () => clearInterval(pinging),
+    close() {
+      clearInterval(pinging);
+      clearTimeout(checkTimer);
+      checked.clear();
+    },
   };
 }
 

@@ -16,7 +16,9 @@ export interface FaultLink {
    */
   pause(direction: Direction): void;
   resume(): void;
-  /** Ends every connection and listens no more. */
+  /** Ends every connection at once. */
+  cut(): void;
+  /** The same, and listens no more. */
   close(): void;
 }
 
@@ -66,9 +68,13 @@ export async function faultLink(
     }
   }
 
+  function cut(): void {
+    for (const pair of pairs) for (const socket of pair) socket.destroy();
+  }
+
   function close(): void {
     server.close();
-    for (const pair of pairs) for (const socket of pair) socket.destroy();
+    cut();
   }
 
   server.listen(at.port, at.host);
@@ -87,6 +93,7 @@ export async function faultLink(
       stopped = [];
       apply();
     },
+    cut,
     close,
   };
 }

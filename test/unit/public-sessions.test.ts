@@ -25,7 +25,7 @@ function table(t: ExecutionContext) {
   const now = handClock();
   const sessions = createSessions({
     nodeInstance: "cc".repeat(16),
-    pingIntervalMs: 5000,
+    keepalive: { intervalMs: 5000, timeoutMs: 4000 },
     now,
     events: {
       attached(session) {
@@ -249,4 +249,27 @@ test.serial("a process whose session here is gone is welcome, though it believes
     hello: { ...helloOf("i1"), attachedTo: ["cc".repeat(16)] },
   });
   t.is(sessions.size, 1);
+});
+
+test.serial("all are checked at once after a suspension, and those who do not answer in time are ended", async (t) => {
+  const { sessions, told, connect } = table(t);
+  const [alive, silent] = [connect(), connect()];
+  alive.events.received(hello("i1"));
+  silent.events.received(hello("i2"));
+  sessions.check();
+  const ping = alive.sent.at(-1)!;
+  t.is(ping.type, "ping");
+  t.is(silent.sent.at(-1)?.type, "ping");
+  if (ping.type === "ping") alive.events.received({ type: "pong", nonce: ping.nonce });
+  mock.timers.tick(3999);
+  t.is(sessions.size, 2);
+  mock.timers.tick(1);
+  await new Promise((resolve) => setImmediate(resolve));
+  t.is(sessions.size, 1);
+  t.not(silent.link.destroyed, undefined);
+  t.is(alive.link.destroyed, undefined);
+  t.is(told.at(-1), "detached: no answer within 4000 ms");
+  sessions.check();
+  sessions.check();
+  t.is(alive.sent.filter(({ type }) => type === "ping").length, 2);
 });
