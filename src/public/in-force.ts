@@ -20,6 +20,8 @@ const patienceMs = 1000;
 export function createInForce(post: (mark: number) => void): InForce {
   const waiting: { readonly mark: number; readonly tell: () => void }[] = [];
   let marks = 0;
+  /** What is told in one loop round shares a mark: a thousand announcements come in a few rounds. */
+  let marking: NodeJS.Immediate | undefined;
   let impatience: NodeJS.Timeout | undefined;
 
   /** In order: what was said of a name later must not be overtaken. */
@@ -32,12 +34,19 @@ export function createInForce(post: (mark: number) => void): InForce {
   return {
     tellAfter(posted, tell) {
       if (!posted && waiting.length === 0) return tell();
-      if (posted) post(++marks);
+      if (posted && marking === undefined) {
+        marks++;
+        marking = setImmediate(() => {
+          marking = undefined;
+          post(marks);
+        });
+      }
       waiting.push({ mark: marks, tell });
       impatience ??= setTimeout(() => reached(marks), patienceMs);
     },
     reached,
     close() {
+      clearImmediate(marking);
       clearTimeout(impatience);
       waiting.length = 0;
     },
