@@ -22,10 +22,10 @@ export interface FaultLink {
   close(): void;
 }
 
-/** Leads to a port of 127.0.0.1; listens on a port of the system's choice, unless it is told where. Closed when the test ends. */
+/** Leads to a port of 127.0.0.1, which may be known later; listens on a port of the system's choice, unless it is told where. Closed when the test ends. */
 export async function faultLink(
   t: ExecutionContext,
-  to: number,
+  to: number | (() => number),
   at: { readonly host: string; readonly port: number } = { host: "127.0.0.1", port: 0 },
 ): Promise<FaultLink> {
   const pairs = new Set<readonly [dialler: Socket, target: Socket]>();
@@ -33,7 +33,7 @@ export async function faultLink(
   const flows = (direction: Direction) => !stopped.includes(direction) && !stopped.includes("both");
 
   const server = createServer({ allowHalfOpen: true }, (dialler) => {
-    const target = connect({ port: to, host: "127.0.0.1", allowHalfOpen: true });
+    const target = connect({ port: typeof to === "number" ? to : to(), host: "127.0.0.1", allowHalfOpen: true });
     const pair = [dialler, target] as const;
     pairs.add(pair);
     pass(dialler, target, "up");
