@@ -514,8 +514,9 @@ export const reasons = {
   descriptors_exhausted: {
     scope: "transport",
     level: "error",
-    means: "the process is out of file descriptors",
-    remedy: "Raise the process's limit of descriptors (`ulimit -n`, LimitNOFILE), or lower `limits.connections`.",
+    means: "the process is out of file descriptors, or the system has no memory for sockets",
+    remedy:
+      "Raise the process's limit of descriptors (`ulimit -n`, LimitNOFILE), or lower `limits.connections`; where it says ENFILE the system's (`fs.file-max`), with ENOMEM or ENOBUFS the memory (`net.ipv4.tcp_mem`).",
   },
 
   settings_invalid: {

@@ -9,8 +9,10 @@ import { softwareVersion } from "../base/version.js";
 import { startMeshServer } from "../mesh/server.js";
 import type { PublicSettings } from "../settings/types.js";
 import { addressText } from "../transport/address-text.js";
+import { descriptorLimit } from "../transport/descriptors.js";
 import type { EndpointAddress } from "../transport/endpoint.js";
 import { createPublicControlPlane } from "./control-plane.js";
+import { descriptorNeed } from "./descriptor-need.js";
 import { createGrants } from "./grants.js";
 import type { PublicDataPlaneConfig } from "./messages.js";
 import { startDataPlanes } from "./start-data-planes.js";
@@ -129,6 +131,18 @@ export async function startPublicProxy(options: PublicProxyOptions): Promise<Pub
     const { engine, why } = dataPlanes;
     const workers = dataPlanes.workers().length;
     log.info({ listening, version: softwareVersion, engine, why, workers }, "public proxy is ready");
+    warnOfDescriptors();
+
+    /** Told before clients find out: at the limit they wait, or are turned away. */
+    function warnOfDescriptors(): void {
+      const limit = descriptorLimit();
+      const needed = descriptorNeed(settings, engine, workers);
+      if (limit >= needed) return;
+      log.warn(
+        { limit, needed, connections: settings.limits.connections },
+        "there are fewer descriptors than limits.connections may need: raise the process's limit (ulimit -n, LimitNOFILE), or lower limits.connections",
+      );
+    }
 
     async function end(): Promise<void> {
       if (state === "stopped") return;
@@ -144,8 +158,10 @@ export async function startPublicProxy(options: PublicProxyOptions): Promise<Pub
       adminAddresses: admin.addresses,
       status,
       reconfigure(next) {
+        const isOtherLimit = next.limits.connections !== settings.limits.connections;
         settings = next;
         log.setLevel(next.log.level);
+        if (isOtherLimit) warnOfDescriptors();
         control.reconfigure(next.grants, dataPlaneConfig(next));
       },
       async stop() {

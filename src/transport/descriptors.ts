@@ -1,52 +1,98 @@
 import { closeSync, openSync, readFileSync } from "node:fs";
 
-/** How often a starved listener looks whether descriptors have become free. */
+/** How often a starved listener looks whether there is room again: this, or longer where it was starved a moment before. */
 const probeMs = 250;
+const maxProbeMs = 1000;
+/** It is told that accepting goes on when it has gone on for so long: at its limit a proxy pauses for every few clients. */
+const settledMs = 1000;
+
+/** What must be raised where the system refuses with one of these (accept(2), socket(2), connect(2), pipe(2)). */
+const remedies = {
+  EMFILE: "raise the process's limit of descriptors (ulimit -n, LimitNOFILE)",
+  ENFILE: "raise the system's limit of descriptors (sysctl fs.file-max)",
+  ENOMEM: "raise the memory that the system, or the process's control group (MemoryMax), has",
+  ENOBUFS: "raise the memory for sockets (sysctl net.ipv4.tcp_mem, net.core.optmem_max)",
+} as const;
+
+/** Whether an error of the system says that it has no room: no descriptor, or no memory for one. */
+export function isShortage(errorName: string | undefined): errorName is keyof typeof remedies {
+  return errorName !== undefined && Object.hasOwn(remedies, errorName);
+}
 
 /** Watches that accepted connections leave some descriptors for everything else. */
 export interface DescriptorGuard {
-  /** Whether this new descriptor is one of the last: then no more should be taken. Tells `starved` once. */
+  /** Whether this new descriptor is one of the last: then no more should be taken. */
   takesLast(descriptor: number): boolean;
-  /** Accepting itself failed for want of descriptors. */
-  failed(detail: string): void;
+  /** Accepting itself failed; the system's name for why, where there is one. */
+  failed(detail: string, errorName?: string): void;
   close(): void;
 }
 
-type Starved = (state: "paused" | "resumed", detail: string) => void;
+export interface DescriptorGuardOptions {
+  /** Told once when accepting pauses, and once when it has gone on for a while. */
+  readonly starved: (state: "paused" | "resumed", detail: string) => void;
+  /** Stops accepting, or goes on. False where it cannot go on: it is asked again later. */
+  readonly gate?: (open: boolean) => boolean;
+}
 
 /**
  * The system gives out the lowest free descriptor, so a high number says that all below are taken: the check costs
  * nothing. The last numbers are kept for connections to be made, files and logs. Where the limit is not known (no /proc)
  * nothing is guarded.
  */
-export function descriptorGuard(starved: Starved): DescriptorGuard {
+export function descriptorGuard({ starved, gate = () => true }: DescriptorGuardOptions): DescriptorGuard {
   const limit = descriptorLimit();
   const reserve = Math.min(64, Math.max(4, Math.floor(limit / 16)));
   const mark = limit - reserve;
   let probe: NodeJS.Timeout | undefined;
+  let pauseMs = probeMs;
+  /** Accepting goes on, and nobody has been told yet. */
+  let settling: NodeJS.Timeout | undefined;
 
   function pause(detail: string): void {
     if (probe !== undefined) return;
-    starved("paused", detail);
-    probe = setInterval(() => {
-      if (freeBelow(mark, reserve)) resume();
-    }, probeMs).unref();
+    gate(false);
+    if (settling === undefined) {
+      pauseMs = probeMs;
+      starved("paused", detail);
+    } else {
+      clearTimeout(settling);
+      settling = undefined;
+      pauseMs = Math.min(2 * pauseMs, maxProbeMs);
+    }
+    look();
+  }
+
+  function look(): void {
+    probe = setTimeout(() => {
+      if (freeBelow(mark, reserve) && gate(true)) resume();
+      else look();
+    }, pauseMs).unref();
   }
 
   function resume(): void {
-    clearInterval(probe);
     probe = undefined;
-    starved("resumed", `at least ${reserve} descriptors are free again`);
+    settling = setTimeout(() => {
+      settling = undefined;
+      starved("resumed", `at least ${reserve} descriptors are free again`);
+    }, settledMs).unref();
   }
 
   return {
     takesLast(descriptor) {
       if (descriptor < mark) return false;
-      pause(`descriptor ${descriptor} of ${limit}: the last ${reserve} are kept for what is under way`);
+      pause(
+        `descriptor ${descriptor} of ${limit}: the last ${reserve} are kept for what is under way; ${remedies.EMFILE}`,
+      );
       return true;
     },
-    failed: pause,
-    close: () => clearInterval(probe),
+    failed(detail, errorName) {
+      pause(isShortage(errorName) ? `${detail}; ${remedies[errorName]}` : detail);
+    },
+    close() {
+      clearTimeout(probe);
+      clearTimeout(settling);
+    },
   };
 }
 

@@ -29,14 +29,23 @@ export interface ProxyProcess {
   readonly exited: Promise<number | NodeJS.Signals>;
 }
 
-/** Starts `proxy run ROLE`; it is killed when the test ends. Settings are plain data, written to a file. */
-export function runProxyProcess(t: ExecutionContext, role: "public" | "private", settings: object): ProxyProcess {
+/**
+ * Starts `proxy run ROLE`; it is killed when the test ends. Settings are plain data, written to a file. `descriptors`: how
+ * many the process may have.
+ */
+export function runProxyProcess(
+  t: ExecutionContext,
+  role: "public" | "private",
+  settings: object,
+  { descriptors }: { readonly descriptors?: number } = {},
+): ProxyProcess {
   const dir = mkdtempSync(join(tmpdir(), "proxy-process-"));
   const settingsPath = join(dir, "settings.json");
   writeFileSync(settingsPath, JSON.stringify(settings));
-  const child = spawn(process.execPath, [main, "run", role, "--settings", settingsPath], {
-    stdio: ["ignore", "pipe", "pipe"],
-  });
+  const command = [process.execPath, main, "run", role, "--settings", settingsPath];
+  const limited =
+    descriptors === undefined ? command : ["sh", "-c", `ulimit -n ${descriptors}; exec "$@"`, "sh", ...command];
+  const child = spawn(limited[0]!, limited.slice(1), { stdio: ["ignore", "pipe", "pipe"] });
   const lines: Record<string, unknown>[] = [];
   const waiting = new Set<() => void>();
   let printed = "";

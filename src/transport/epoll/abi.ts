@@ -61,6 +61,12 @@ export const eConnReset = -104;
 export const eConnRefused = -111;
 export const eInProgress = -115;
 
+/**
+ * ENETDOWN, ENOPROTOOPT, EHOSTDOWN, ENONET, EHOSTUNREACH, EOPNOTSUPP, ENETUNREACH: what has gone wrong on a new connection
+ * already, `accept` returns as its own error (accept(2), "Error handling").
+ */
+export const networkErrors: readonly number[] = [-100, -92, -112, -64, -113, -95, -101];
+
 /** Where the fields of `struct epoll_event` are: events at 0, the eight bytes of data at `data`. */
 export interface EpollEventLayout {
   readonly bytes: number;

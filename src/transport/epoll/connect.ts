@@ -3,23 +3,13 @@ import { isIP } from "node:net";
 import { type Deadline, msLeft } from "../../base/deadline.js";
 import { ProxyError } from "../../base/errors.js";
 import type { ReasonCode } from "../../base/reasons.js";
+import { isShortage } from "../descriptors.js";
 import type { EndpointAddress } from "../endpoint.js";
 import type { Connecting, ResolvedAddress } from "../transport.js";
-import {
-  eAgain,
-  eConnRefused,
-  eConnReset,
-  eInProgress,
-  eMfile,
-  eNfile,
-  eNoent,
-  sockCloexec,
-  sockNonblock,
-  sockStream,
-} from "./abi.js";
+import { eAgain, eConnRefused, eConnReset, eInProgress, eNoent, sockCloexec, sockNonblock, sockStream } from "./abi.js";
 import type { Alarm } from "./alarms.js";
 import { EpollEndpoint } from "./endpoint.js";
-import { errorText } from "./error-text.js";
+import { errorName, errorText } from "./error-text.js";
 import type { EventLoop } from "./loop.js";
 import { decodeSocketAddress, encodeSocketAddress, type SocketAddress } from "./socket-address.js";
 import { localAddress } from "./socket-options.js";
@@ -196,14 +186,12 @@ function remoteOf(address: ResolvedAddress): EndpointAddress {
 }
 
 function codeOfConnectError(error: number): ReasonCode {
+  if (isShortage(errorName(error))) return "descriptors_exhausted";
   switch (error) {
     case eConnRefused:
     case eConnReset:
     case eNoent: // no such unix socket
       return "connect_refused";
-    case eMfile:
-    case eNfile:
-      return "descriptors_exhausted";
     default: // ENETUNREACH, EHOSTUNREACH, EADDRNOTAVAIL, EACCES, the system's own ETIMEDOUT
       return "connect_unreachable";
   }

@@ -9,12 +9,13 @@ import {
   eProto,
   epollExclusive,
   epollIn,
+  networkErrors,
   sockCloexec,
   sockNonblock,
 } from "./abi.js";
 import type { BoundSocket } from "./bind.js";
 import { EpollEndpoint } from "./endpoint.js";
-import { errorText } from "./error-text.js";
+import { errorName, errorText } from "./error-text.js";
 import type { EventLoop, Watched } from "./loop.js";
 import { decodeSocketAddress, socketAddressBytes } from "./socket-address.js";
 import { Stream } from "./stream.js";
@@ -25,7 +26,7 @@ const maxAcceptsPerRound = 64;
 const noRoomToWatch = "the system has no room to watch another descriptor: raise fs.epoll.max_user_watches";
 
 /** Errors of `accept` which say that one client has left again before it was accepted (accept(2)): on to the next. */
-const leftAgain: ReadonlySet<number> = new Set([eConnAborted, eIntr, eProto, ePerm]);
+const leftAgain: ReadonlySet<number> = new Set([eConnAborted, eIntr, eProto, ePerm, ...networkErrors]);
 
 /** Accepts from a bound socket, which is this thread's from here on. See `Transport.listen`. */
 export function acceptFrom(loop: EventLoop, bound: BoundSocket, options: ListenOptions): Listener {
@@ -54,10 +55,7 @@ class Acceptor implements Watched {
     this.#bound = bound;
     this.#accept = accept;
     this.#local = hasOneAddress(bound.address) ? bound.address : undefined;
-    this.#guard = descriptorGuard((state, detail) => {
-      if (this.#pause(state === "paused")) starved(state, detail);
-      else this.#guard.failed(noRoomToWatch);
-    });
+    this.#guard = descriptorGuard({ starved, gate: (open) => this.#pause(!open) });
     loop.watch(bound.descriptor, this, epollIn | epollExclusive);
   }
 
@@ -72,7 +70,7 @@ class Acceptor implements Watched {
       );
       if (descriptor === eAgain) return;
       if (descriptor >= 0) this.#admit(descriptor);
-      else if (!leftAgain.has(descriptor)) this.#guard.failed(errorText("accept", descriptor));
+      else if (!leftAgain.has(descriptor)) this.#guard.failed(errorText("accept", descriptor), errorName(descriptor));
     }
   }
 

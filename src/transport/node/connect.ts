@@ -2,6 +2,7 @@ import { connect as connectSocket, isIP, type Socket } from "node:net";
 import { type Deadline, msLeft } from "../../base/deadline.js";
 import { messageOf, ProxyError } from "../../base/errors.js";
 import type { ReasonCode } from "../../base/reasons.js";
+import { isShortage } from "../descriptors.js";
 import type { Connecting, ResolvedAddress } from "../transport.js";
 import { addressesOf } from "./addresses.js";
 import { alarm } from "./alarm.js";
@@ -104,14 +105,12 @@ class Attempt {
 }
 
 function codeOfConnectError(error: NodeJS.ErrnoException): ReasonCode {
+  if (isShortage(error.code)) return "descriptors_exhausted";
   switch (error.code) {
     case "ECONNREFUSED":
     case "ECONNRESET":
     case "ENOENT": // no such unix socket
       return "connect_refused";
-    case "EMFILE":
-    case "ENFILE":
-      return "descriptors_exhausted";
     default: // ENETUNREACH, EHOSTUNREACH, EADDRNOTAVAIL, EACCES, the system's own ETIMEDOUT
       return "connect_unreachable";
   }

@@ -26,7 +26,7 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   const { address, accept, starved = () => {} } = options;
   const server = createServer(socketOptions);
   await bindReplacingStale(server, address);
-  const guard = descriptorGuard(starved);
+  const guard = descriptorGuard({ starved });
   server.on("connection", (socket) => {
     const addresses = guard.takesLast(descriptorOf(socket) ?? 0) ? undefined : addressesOf(socket, address.kind);
     if (addresses !== undefined) {
@@ -37,7 +37,7 @@ export async function listen(options: ListenOptions): Promise<Listener> {
     resetSocket(socket);
   });
   // Only when libuv has lost its spare descriptor, too.
-  server.on("error", (error) => guard.failed(messageOf(error)));
+  server.on("error", (error: NodeJS.ErrnoException) => guard.failed(messageOf(error), error.code));
   return {
     address: addressOf(server, address),
     async close() {
