@@ -8,10 +8,11 @@ TSC := node node_modules/typescript/bin/tsc
 N ?= 20000
 J ?= 25
 SECONDS ?= 60
+MINUTES ?= 10
 INSTALLED := node_modules/.installed
 GENERATED := src/mesh/generated/.made
 
-.PHONY: help build check test test-all demo run certs stress fuzz bench bench-peers bench-hello clean
+.PHONY: help build check test test-all demo run certs stress fuzz chaos soak bench bench-peers bench-hello clean
 
 help: ## list the targets
 	@node scripts/list-targets.mjs Makefile
@@ -58,6 +59,12 @@ stress: build certs ## N requests through the pair, J at once: make stress N=200
 
 fuzz: build ## mutated ClientHellos for SECONDS, from SEED: make fuzz SECONDS=60
 	node dist/test/fuzz/hello.js --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+
+chaos: build ## faults at random for SECONDS under checked transfers: make chaos SECONDS=60 SEED=1 ENGINE=epoll (docs/chaos.md)
+	@node dist/test/chaos/main.js --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(if $(ENGINE),--engine $(ENGINE))
+
+soak: build ## load for MINUTES, then everything must be as before: make soak MINUTES=10 ENGINE=node (docs/chaos.md)
+	@node dist/test/soak/main.js --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(if $(ENGINE),--engine $(ENGINE))
 
 bench: build ## our pair and the peers side by side: make bench QUICK=1, ONLY=b,c ROUNDS=3, PROFILE=1 (bench/README.md)
 	@ONLY=$(ONLY) ROUNDS=$(ROUNDS) QUICK=$(QUICK) PROFILE=$(PROFILE) ENGINES=$(ENGINES) AGAINST=$(AGAINST) node dist/bench/main.js
