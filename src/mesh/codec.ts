@@ -84,7 +84,9 @@ export function encodeFromPrivate(message: FromPrivate): WireFromPrivate {
     case "queued":
       return { queued: { token: message.token, msLeft: message.msLeft } };
     case "poolState":
-      return { poolState: { idle: message.idle, wanted: message.wanted, maxAgeMs: message.maxAgeMs } };
+      return {
+        poolState: { idle: message.idle, wanted: message.wanted, maxAgeMs: message.maxAgeMs, renew: message.renew },
+      };
     case "pong":
       return { pong: { nonce: message.nonce.toString() } };
     case "leaving":
@@ -136,8 +138,8 @@ export function decodeFromPrivate(wire: FromPrivate__Output): FromPrivate | unde
     };
   }
   if (wire.poolState) {
-    const { idle, wanted, maxAgeMs } = wire.poolState;
-    return { type: "poolState", idle, wanted: Math.min(wanted, maxPooled), maxAgeMs };
+    const { idle, wanted, maxAgeMs, renew } = wire.poolState;
+    return { type: "poolState", idle, wanted: Math.min(wanted, maxPooled), maxAgeMs, renew };
   }
   if (wire.pong) return { type: "pong", nonce: BigInt(wire.pong.nonce) };
   if (wire.leaving) return { type: "leaving" };

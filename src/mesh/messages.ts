@@ -31,7 +31,13 @@ export type FromPrivate =
   /** The client that came with this token waits for its target, and may for so long. */
   | { readonly type: "queued"; readonly token: Uint8Array; readonly msLeft: number }
   /** `maxAgeMs` 0: however old. */
-  | { readonly type: "poolState"; readonly idle: number; readonly wanted: number; readonly maxAgeMs: number }
+  | {
+      readonly type: "poolState";
+      readonly idle: number;
+      readonly wanted: number;
+      readonly maxAgeMs: number;
+      readonly renew: boolean;
+    }
   | { readonly type: "pong"; readonly nonce: bigint }
   | { readonly type: "leaving" };
 

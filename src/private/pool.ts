@@ -6,6 +6,8 @@ import { createTokenStock, type TokenStock } from "./token-stock.js";
 
 /** How often the pool looks whether it is larger than anybody needs. From 8 to none takes four of them. */
 const periodMs = 5000;
+/** So many periods without a token, after dial-backs that were lost, and those that were granted are taken for lost. */
+const periodsWithoutTokens = 2;
 /** A public proxy that lets nobody park is tried again ever more rarely. */
 const pause = { minMs: 100, maxMs: 30_000 };
 
@@ -14,6 +16,8 @@ export interface PoolReport {
   readonly idle: number;
   readonly wanted: number;
   readonly maxAgeMs: number;
+  /** Every token is used up, and none led anywhere: others are needed. */
+  readonly renew: boolean;
 }
 
 /**
@@ -42,6 +46,10 @@ interface SessionPool {
   /** What the public proxy knows to be wanted; undefined: it is to be told. */
   reported: number | undefined;
   reporting: boolean;
+  /** Some dial-back failed or was closed since tokens came last: the public proxy may take its token for unused. */
+  lost: boolean;
+  /** Periods that ended without a token where one was needed, since then. */
+  starvedPeriods: number;
   readonly backoff: Backoff;
   retry: NodeJS.Timeout | undefined;
 }
@@ -50,6 +58,8 @@ export function createPools(options: {
   settings: PoolSettings;
   now: () => number;
   park: (session: string, tokens: readonly Uint8Array[]) => void;
+  /** Tests: another period. */
+  periodMs?: number;
 }): Pools {
   const { now, park } = options;
   let { settings } = options;
@@ -58,21 +68,27 @@ export function createPools(options: {
   let open = true;
 
   const period = setInterval(() => {
-    for (const pool of sessions.values()) {
+    for (const [session, pool] of sessions) {
       pool.size.periodOver(pool.held);
+      fill(session, pool);
+      const starved = pool.lost && pool.retry === undefined && held < settings.max && pool.held < pool.size.wanted;
+      pool.starvedPeriods = starved ? pool.starvedPeriods + 1 : 0;
       reportSoon(pool);
     }
-  }, periodMs);
+  }, options.periodMs ?? periodMs);
   period.unref();
 
   /** Once for all that changes in a round. */
   function reportSoon(pool: SessionPool): void {
-    if (pool.reporting || pool.size.wanted === pool.reported) return;
+    const isStarved = () => pool.starvedPeriods >= periodsWithoutTokens;
+    if (pool.reporting || (pool.size.wanted === pool.reported && !isStarved())) return;
     pool.reporting = true;
     queueMicrotask(() => {
       pool.reporting = false;
       pool.reported = pool.size.wanted;
-      pool.report({ idle: pool.held, wanted: pool.reported, maxAgeMs: settings.maxAgeMs });
+      const renew = isStarved();
+      if (renew) pool.starvedPeriods = 0;
+      pool.report({ idle: pool.held, wanted: pool.reported, maxAgeMs: settings.maxAgeMs, renew });
     });
   }
 
@@ -110,6 +126,8 @@ export function createPools(options: {
         held: 0,
         reported: 0,
         reporting: false,
+        lost: false,
+        starvedPeriods: 0,
         backoff: fullJitter(pause),
         retry: undefined,
       };
@@ -120,6 +138,8 @@ export function createPools(options: {
       const pool = sessions.get(session);
       if (pool === undefined) return;
       pool.stock.add(tokens, msLeft);
+      pool.lost = false;
+      pool.starvedPeriods = 0;
       fill(session, pool);
     },
     offered(session, clients) {
@@ -135,6 +155,7 @@ export function createPools(options: {
       pool.held -= count;
       held -= count;
       if (how === "used") pool.size.left(pool.held);
+      pool.lost ||= how !== "used";
       if (how === "failed") pauseAfterFailure(session, pool);
       else pool.backoff.reset();
       if (held + count >= settings.max) fillAll();

@@ -83,8 +83,14 @@ export type ToPublicDataPlane =
   | { readonly type: "declined"; readonly session: string; readonly token: Uint8Array; readonly reason: ReasonCode }
   /** The client that came with the token waits for its target. */
   | { readonly type: "queued"; readonly session: string; readonly token: Uint8Array; readonly msLeft: number }
-  /** What the session asks for, over all workers; `maxAgeMs` 0: however old. */
-  | { readonly type: "pool"; readonly session: string; readonly wanted: number; readonly maxAgeMs: number }
+  /** What the session asks for, over all workers; `maxAgeMs` 0: however old; `renew`: it has lost the tokens it was granted. */
+  | {
+      readonly type: "pool";
+      readonly session: string;
+      readonly wanted: number;
+      readonly maxAgeMs: number;
+      readonly renew: boolean;
+    }
   /** It did not answer in time, and has been asked whether it is still there: avoid it until `answers` follows. */
   | { readonly type: "suspected"; readonly session: string }
   | { readonly type: "answers"; readonly session: string }

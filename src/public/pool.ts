@@ -21,6 +21,8 @@ export interface PoolRequest {
   readonly wanted: number;
   /** 0: however old. */
   readonly maxAgeMs: number;
+  /** Tokens that were granted and not presented are lost. */
+  readonly renew: boolean;
 }
 
 /** The parked dial-backs of one worker. They bear no name: whoever serves a client is decided when it comes. */
@@ -71,6 +73,8 @@ interface SessionPool {
   /** Tokens that were granted and not presented. */
   readonly granted: Roster<PooledDialBack>;
   readonly waiting: Set<(dialBack: PooledDialBack | undefined) => void>;
+  /** What was granted is lost. Seen to at the next sweep: so a session cannot have tokens made as fast as it can ask. */
+  renewDue: boolean;
 }
 
 export function createPool(options: PoolOptions): Pool {
@@ -152,10 +156,11 @@ export function createPool(options: PoolOptions): Pool {
     for (const [session, pool] of sessions) {
       for (const place of pool.parked.filter(({ retireAt }) => retireAt <= now())) remove(place);
       for (const place of pool.granted.all()) {
-        if (place.retireAt > now()) continue;
+        if (place.retireAt > now() && !pool.renewDue) continue;
         pool.granted.delete(place);
         place.close();
       }
+      pool.renewDue = false;
       replenish(session, pool);
     }
   }
@@ -179,12 +184,14 @@ export function createPool(options: PoolOptions): Pool {
         parked: [],
         granted: createRoster<PooledDialBack>(),
         waiting: new Set(),
+        renewDue: false,
       };
       sessions.set(session, pool);
       // Who lets them grow less old than before means those too that are parked already.
       if (request.maxAgeMs !== pool.request.maxAgeMs)
         for (const place of pool.parked) place.retireAt = Math.min(place.retireAt, retirement(request));
       pool.request = request;
+      pool.renewDue ||= request.renew;
       allow(session, pool);
       cancelSweep ??= alarm(now() + sweepMs, sweep);
     },

@@ -56,7 +56,8 @@ export function createReplay(): Replay {
         }
         case "pool": {
           const known = sessions.get(message.session);
-          if (known !== undefined) known.pool = message;
+          // A new worker has granted nothing that could be lost.
+          if (known !== undefined) known.pool = { ...message, renew: false };
           return;
         }
         case "sessionLeaving": {

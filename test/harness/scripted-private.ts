@@ -23,7 +23,7 @@ export interface ScriptedPrivate {
   /** The token of the next offer that is taken back. */
   cancelled(): Promise<Uint8Array>;
   /** Asks for a pool, and resolves with the tokens that are granted, those of the workers in turn. */
-  askForPool(wanted: number, maxAgeMs?: number): Promise<readonly Uint8Array[]>;
+  askForPool(wanted: number, maxAgeMs?: number, renew?: boolean): Promise<readonly Uint8Array[]>;
   /** Says that the client which came with the token queues. */
   queued(token: Uint8Array, msLeft: number): void;
   /** Offers that nobody has asked for yet. */
@@ -93,8 +93,8 @@ export async function scriptedPrivate(
     decline: (token) => link.send({ type: "offerReply", token, reason: "target_unreachable" }),
     offer: () => next(offers),
     cancelled: () => next(cancelled),
-    async askForPool(wanted, maxAgeMs = 0) {
-      link.send({ type: "poolState", idle: 0, wanted, maxAgeMs });
+    async askForPool(wanted, maxAgeMs = 0, renew = false) {
+      link.send({ type: "poolState", idle: 0, wanted, maxAgeMs, renew });
       const stock = createTokenStock(() => 0);
       for (let missing = 2 * wanted; missing > 0; ) {
         const tokens = await next(grants);

@@ -199,6 +199,19 @@ test("a pool token fetches no client, parks once, and dies with its session", as
   t.is(running.proxy.status().pooledDialBacks, 0);
 });
 
+test("tokens that a private proxy has lost are replaced when it says so, and are worth nothing then", async (t) => {
+  const running = await startPublic(t, certificates);
+  const by = await scriptedPrivate(t, certificates, running, "private-proxy-1");
+  const [lost] = await by.askForPool(1);
+  const [fresh] = await by.askForPool(1, 0, true);
+  const late = await tcpClient(running.rendezvousPort);
+  late.write(encodePreface({ kind: "park", token: lost! }));
+  await untilClosed(late);
+  t.deepEqual(running.proxy.status().refused, { token_late: 1 }, "which is no offence");
+  const [parked] = await parkByHand(running, [fresh!]);
+  parked!.socket.destroy();
+});
+
 test("a parked dial-back grows no older than pool.maxAgeMs, and is replaced", async (t) => {
   const pair = await pairWith(t, { minIdle: 2, maxIdle: 2, maxAgeMs: 1500 });
   await untilPooled(pair, 2);

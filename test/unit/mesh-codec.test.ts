@@ -48,6 +48,7 @@ const fromPrivate: fc.Arbitrary<FromPrivate> = fc.oneof(
     idle: uint32,
     wanted: fc.integer({ min: 0, max: 65_536 }),
     maxAgeMs: uint32,
+    renew: fc.boolean(),
   }),
   fc.record({ type: type("withdraw"), announcementId: uint32 }),
   fc.record({

@@ -5,6 +5,7 @@ import { createPools, type PoolReport } from "../../src/private/pool.js";
 import { createPoolSize } from "../../src/private/pool-size.js";
 import { createTokenStock } from "../../src/private/token-stock.js";
 import { createToken, tokenWorker } from "../../src/rendezvous/token.js";
+import { until } from "../harness/until.js";
 import { handClock } from "./announcing.js";
 
 const bounds = { minIdle: 1, maxIdle: 8 };
@@ -108,7 +109,7 @@ test("what is wanted is asked for once a round, and no more is parked than there
   pools.offered("a", 3);
   pools.offered("a", 100);
   await Promise.resolve();
-  t.deepEqual(reports, [{ session: "a", idle: 0, wanted: 4, maxAgeMs: 7 }]);
+  t.deepEqual(reports, [{ session: "a", idle: 0, wanted: 4, maxAgeMs: 7, renew: false }]);
   pools.granted("a", tokens(2), 60_000);
   t.deepEqual(parked, ["a", "a"]);
   pools.granted("a", tokens(6), 60_000);
@@ -142,6 +143,38 @@ test("a public proxy that lets nobody park is not dialled in a loop", async (t) 
   pools.granted("a", tokens(100), 60_000);
   pools.offered("a", 1);
   t.is(parked.length, 1);
+});
+
+test("a pool whose tokens were all used on dial-backs that failed starved until they expired: others are asked for", async (t) => {
+  const parked: Uint8Array[] = [];
+  let renewals = 0;
+  const pools = createPools({
+    settings: { minIdle: 2, maxIdle: 2, max: 2, maxAgeMs: 0 },
+    now: () => 0,
+    park: (_, tokens) => parked.push(...tokens),
+    periodMs: 5,
+  });
+  t.teardown(() => pools.close());
+  const tokens = (count: number) => Array.from({ length: count }, () => createToken(0));
+  pools.attached("a", ({ renew }) => {
+    if (renew) renewals++;
+  });
+  const periods = () => new Promise((resolve) => setTimeout(resolve, 50));
+  pools.granted("a", tokens(2), 60_000);
+  await periods();
+  t.is(renewals, 0, "there are none left, but none is missing");
+  pools.unparked("a", "failed", 2);
+  await until(() => renewals > 0);
+  t.is(pools.held, 0);
+  pools.granted("a", tokens(3), 60_000);
+  t.is(pools.held, 2);
+  t.is(parked.length, 4);
+  const asked = renewals;
+  await periods();
+  t.is(renewals, asked, "what is needed is there again");
+  pools.unparked("a", "used", 2);
+  await periods();
+  t.is(renewals, asked, "the next grant is on its way: nothing has failed since the last");
 });
 
 test("dial-backs to park are dealt to the workers that are there, and counted out with a worker that ends", (t) => {

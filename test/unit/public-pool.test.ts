@@ -66,7 +66,7 @@ function poolByHand(changes: Partial<Limits> = {}) {
 
 test("tokens for twice as many as may be parked are granted, and topped up by the dozen", (t) => {
   const by = poolByHand();
-  by.pool.ask("s", { wanted: 8, maxAgeMs: 0 });
+  by.pool.ask("s", { wanted: 8, maxAgeMs: 0, renew: false });
   t.is(by.granted.length, 16);
   for (let n = 0; n < 8; n++) by.park();
   t.is(by.grants, 1);
@@ -81,7 +81,7 @@ test("tokens for twice as many as may be parked are granted, and topped up by th
 
 test("the one that was parked last is given first", (t) => {
   const by = poolByHand();
-  by.pool.ask("s", { wanted: 2, maxAgeMs: 0 });
+  by.pool.ask("s", { wanted: 2, maxAgeMs: 0, renew: false });
   const [older, newer] = [by.park(), by.park()];
   t.is(by.pool.take("s")?.dialBack, newer);
   t.is(by.pool.take("s")?.dialBack, older);
@@ -92,9 +92,9 @@ test("the one that was parked last is given first", (t) => {
 
 test("what is wanted less, or allowed less, is closed: the oldest first", (t) => {
   const by = poolByHand();
-  by.pool.ask("s", { wanted: 4, maxAgeMs: 0 });
+  by.pool.ask("s", { wanted: 4, maxAgeMs: 0, renew: false });
   const parked = [by.park(), by.park(), by.park(), by.park()];
-  by.pool.ask("s", { wanted: 3, maxAgeMs: 0 });
+  by.pool.ask("s", { wanted: 3, maxAgeMs: 0, renew: false });
   t.deepEqual(
     parked.map(({ done }) => done.length > 0),
     [true, false, false, false],
@@ -112,7 +112,7 @@ test("what is wanted less, or allowed less, is closed: the oldest first", (t) =>
 
 test("all sessions together park no more than limits.connections", (t) => {
   const by = poolByHand({ maxConnections: 2 });
-  by.pool.ask("s", { wanted: 5, maxAgeMs: 0 });
+  by.pool.ask("s", { wanted: 5, maxAgeMs: 0, renew: false });
   const parked = [by.park(), by.park(), by.park()];
   t.deepEqual(
     parked.map(({ done }) => done.length > 0),
@@ -123,7 +123,7 @@ test("all sessions together park no more than limits.connections", (t) => {
 
 test("a dial-back that grew old, and a token that nobody used for ten minutes, are given up and replaced", (t) => {
   const by = poolByHand();
-  by.pool.ask("s", { wanted: 1, maxAgeMs: 5000 });
+  by.pool.ask("s", { wanted: 1, maxAgeMs: 5000, renew: false });
   const old = by.park();
   by.now.pass(4000);
   t.deepEqual(old.done, []);
@@ -142,11 +142,11 @@ test("a dial-back that grew old, and a token that nobody used for ten minutes, a
 
 test("what is parked already does not outlive a lower age: after a reload it stayed for as long as was said before", (t) => {
   const by = poolByHand();
-  by.pool.ask("s", { wanted: 1, maxAgeMs: 0 });
+  by.pool.ask("s", { wanted: 1, maxAgeMs: 0, renew: false });
   const old = by.park();
-  by.pool.ask("s", { wanted: 1, maxAgeMs: 5000 });
+  by.pool.ask("s", { wanted: 1, maxAgeMs: 5000, renew: false });
   by.now.pass(4000);
-  by.pool.ask("s", { wanted: 1, maxAgeMs: 60_000 });
+  by.pool.ask("s", { wanted: 1, maxAgeMs: 60_000, renew: false });
   t.deepEqual(old.done, []);
   by.now.pass(2001);
   t.deepEqual(old.done, ["destroy"]);
@@ -155,7 +155,7 @@ test("what is parked already does not outlive a lower age: after a reload it sta
 
 test("a session that is gone leaves nothing parked, no token alive and no count", (t) => {
   const by = poolByHand();
-  by.pool.ask("s", { wanted: 3, maxAgeMs: 0 });
+  by.pool.ask("s", { wanted: 3, maxAgeMs: 0, renew: false });
   const parked = [by.park(), by.park()];
   by.pool.sessionGone("s");
   t.true(parked.every(({ done }) => done.includes("destroy")));
@@ -166,7 +166,7 @@ test("a session that is gone leaves nothing parked, no token alive and no count"
 
 test("a client that was given one may be told to queue, until its verdict", (t) => {
   const by = poolByHand();
-  by.pool.ask("s", { wanted: 1, maxAgeMs: 0 });
+  by.pool.ask("s", { wanted: 1, maxAgeMs: 0, renew: false });
   const [token] = by.granted;
   by.park();
   const given = by.pool.take("s")!;
@@ -181,7 +181,7 @@ test("a client that was given one may be told to queue, until its verdict", (t) 
 
 test("with pooledWaitMs those who find none are served in the order in which they came, or not at all", async (t) => {
   const by = poolByHand({ pooledWaitMs: 1000 });
-  by.pool.ask("s", { wanted: 2, maxAgeMs: 0 });
+  by.pool.ask("s", { wanted: 2, maxAgeMs: 0, renew: false });
   const overall = { at: by.now() + 60_000, code: "nobody_answered" } as const;
   const turn = () => {
     let leave = () => {};
@@ -206,7 +206,7 @@ test("with pooledWaitMs those who find none are served in the order in which the
 
 test("who waits for one of a session that is gone waits no longer: it was asked elsewhere only after pooledWaitMs", async (t) => {
   const by = poolByHand({ pooledWaitMs: 1000 });
-  by.pool.ask("s", { wanted: 1, maxAgeMs: 0 });
+  by.pool.ask("s", { wanted: 1, maxAgeMs: 0, renew: false });
   const overall = { at: by.now() + 60_000, code: "nobody_answered" } as const;
   const turn = { connection: { whenGone() {} }, announcer: { session: { session: "s" } } };
   const waited = by.pool.next(turn as never, overall);
@@ -232,7 +232,7 @@ test("whatever happens, what is parked, counted and granted stays within what is
       let open: FakeEndpoint[] = [];
       let most = 6;
       let wanted = 6;
-      by.pool.ask("s", { wanted, maxAgeMs: 300_000 });
+      by.pool.ask("s", { wanted, maxAgeMs: 300_000, renew: false });
       for (const one of steps) {
         if (one === "park") {
           const token = by.granted.shift();
@@ -250,7 +250,7 @@ test("whatever happens, what is parked, counted and granted stays within what is
           await Promise.resolve();
         } else if ("wanted" in one) {
           wanted = one.wanted;
-          by.pool.ask("s", { wanted, maxAgeMs: 300_000 });
+          by.pool.ask("s", { wanted, maxAgeMs: 300_000, renew: false });
         } else if ("allowed" in one) {
           most = one.allowed;
           by.configure({ maxPooledPerPrivateProxy: most });
