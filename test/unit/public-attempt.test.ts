@@ -2,6 +2,7 @@ import test from "ava";
 import { deadlineIn } from "../../src/base/deadline.js";
 import { type Turn, takeTurn } from "../../src/public/attempt.js";
 import type { ClientPlane } from "../../src/public/data-plane.js";
+import type { Announcer } from "../../src/public/names.js";
 import { PooledDialBack } from "../../src/public/pooled-dial-back.js";
 import { createTokens } from "../../src/public/tokens.js";
 import { encodeVerdict } from "../../src/rendezvous/verdict.js";
@@ -17,14 +18,18 @@ test("a client counts as queued from when that is said first until its verdict",
   });
   const dialBack = Object.assign(fakeEndpoint(), { read: () => said });
   place.presented(dialBack);
-  const counts = { unanswered: 0, queued: 0 };
+  // As whoever chose the private proxy leaves them.
+  const counts = { unanswered: 1, queued: 0 };
   const plane = {
     config: { attemptTimeoutMs: 60_000 },
-    countUnanswered(_: string, by: number) {
-      counts.unanswered += by;
-    },
-    countQueued(_: string, by: number) {
-      counts.queued += by;
+    turns: {
+      queued() {
+        counts.queued++;
+      },
+      over(_: Announcer, wasQueued: boolean) {
+        counts.unanswered--;
+        if (wasQueued) counts.queued--;
+      },
     },
     pool: { take: () => place },
   } as unknown as ClientPlane;
