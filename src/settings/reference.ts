@@ -29,6 +29,8 @@ An address is \`host:port\`, \`[v6]:port\` or \`unix:/path\` (at most 107 bytes)
 defaults give way: where only one of \`mesh.reconnect.minMs\` and \`mesh.reconnect.maxMs\`, or of
 \`rendezvous.attemptTimeoutMs\` and \`rendezvous.deadlineMs\`, is written, or not all of \`pool.minIdle\`, \`pool.maxIdle\`
 and \`pool.max\`, the others follow it rather than contradict it.
+
+Everything that can wait has an end: [deadlines](deadlines.md) lists all of them, also those that are no setting, with reasons.
 `;
 
 function section(title: string, schema: Schema): string {
