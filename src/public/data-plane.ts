@@ -192,7 +192,9 @@ export async function startPublicDataPlane(options: PublicDataPlaneOptions): Pro
 
   function takeClient(client: Endpoint, begun?: BegunConnection): void {
     if (closing) connections.open(client, begun).refuse("stopping");
-    else if (loads.live >= config.maxConnections) connections.open(client, begun).refuse("connections_full");
+    // Who was passed on was let in before: its place may be another client's by now.
+    else if (begun === undefined && loads.live >= config.maxConnections)
+      connections.open(client, begun).refuse("connections_full");
     else void serveClient(client, plane, begun);
   }
 
