@@ -104,7 +104,12 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
       announcing.update();
     },
   });
-  const checks = createHealthChecks({ log, addressesOf: book.whereIs, changed: book.healthChanged });
+  const checks = createHealthChecks({
+    log,
+    addressesOf: book.whereIs,
+    isFull: ({ cap }) => cap !== undefined && options.queueLoad(cap.queueId).live >= cap.maxConnections,
+    changed: book.healthChanged,
+  });
   const announcing = createAnnouncing({ log, book });
   book.replace(options.targets);
   /** Names without an address. */

@@ -21,6 +21,11 @@ export interface HealthChecksOptions {
   readonly log: Log;
   /** Where a server is now; undefined as long as its name has not been looked up yet, and it is not checked before. */
   readonly addressesOf: (server: NumberedServer) => readonly ResolvedAddress[] | undefined;
+  /**
+   * Whether the target has as many connections as it may have. A server with few places that answers nobody meanwhile would
+   * not answer a check either: it is not checked then.
+   */
+  readonly isFull: (target: NumberedTarget) => boolean;
   /** Addresses are up, or down, that were not before. */
   readonly changed: () => void;
   /** Tests do without sockets. */
@@ -28,8 +33,10 @@ export interface HealthChecksOptions {
 }
 
 export function createHealthChecks(options: HealthChecksOptions): HealthChecks {
-  const { log, addressesOf, probe = startProbe } = options;
+  const { log, addressesOf, isFull, probe = startProbe } = options;
   const watches = new Map<NumberedServer, Watch>();
+  /** Whose they are, as stated last. */
+  let targetOf = new Map<NumberedServer, NumberedTarget>();
   const known = new WeakMap<NumberedServer, Health>();
   const turns = createTurns();
   let open = true;
@@ -40,6 +47,7 @@ export function createHealthChecks(options: HealthChecksOptions): HealthChecks {
     const started = watchHealth({
       check,
       probe: () => turns.take(() => probe({ check, target, addresses: addressesOf(server) ?? [] })),
+      isBusy: () => isFull(targetOf.get(server) ?? target),
       changed(health) {
         known.set(server, health);
         tell(target, server, health);
@@ -81,6 +89,7 @@ export function createHealthChecks(options: HealthChecksOptions): HealthChecks {
       for (const target of targets) {
         if (target.healthCheck !== undefined) for (const server of target.servers) wanted.set(server, target);
       }
+      targetOf = wanted;
       for (const [server, { stop }] of watches) {
         if (wanted.has(server)) continue;
         watches.delete(server);

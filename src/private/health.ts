@@ -48,6 +48,8 @@ export interface Probe {
 export interface WatchOptions {
   readonly check: HealthCheck;
   readonly probe: () => Probe;
+  /** Whether an address that is up is to be left alone this time: then it stays up. */
+  readonly isBusy?: () => boolean;
   /** Up, or down, and another one than before. */
   readonly changed: (health: Health) => void;
   readonly now: () => number;
@@ -71,12 +73,16 @@ const firstWithinMs = 200;
  * Begins within a moment of its own, and makes the pause after the first check another one: of many addresses that are
  * watched from the same instant on, each is checked at its own time.
  */
-export function watchHealth({ check, probe, changed, now, after, random }: WatchOptions): Watch {
+export function watchHealth({ check, probe, isBusy, changed, now, after, random }: WatchOptions): Watch {
   let health = unchecked;
   let current: Probe | undefined;
   let stopped = false;
 
   async function run(pauseMs: number): Promise<void> {
+    if (health.state === "up" && isBusy?.() === true) {
+      cancel = after(check.intervalMs, () => void run(check.intervalMs));
+      return;
+    }
     const begunAt = now();
     current = probe();
     const result = await current.result;

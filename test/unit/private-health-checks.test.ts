@@ -47,6 +47,7 @@ function checks(t: ExecutionContext, lookedUp: () => boolean = () => true) {
   const made = createHealthChecks({
     log,
     addressesOf: ({ address }) => (lookedUp() && address.kind === "unix" ? [address] : undefined),
+    isFull: () => false,
     changed: () => void changes++,
     probe() {
       let end!: (result: ProbeResult) => void;

@@ -158,3 +158,21 @@ test("stopped before its first check it makes none, and stopped during one it gi
   t.is(timers.size, 0);
   t.deepEqual(changes.length, 1);
 });
+
+test("an address that is up is left alone while its target is full, and one that is down is not", async (t) => {
+  let isBusy = true;
+  const { watch, until, begun, changes } = watched(
+    [passed, failed, failed, failed, failed].map((result) => ({ ms: 1, result })),
+    { isBusy: () => isBusy },
+  );
+  await until(1);
+  t.deepEqual([watch.health.state, begun.length], ["up", 1], "what is not known is looked at");
+  isBusy = false;
+  await until(4);
+  t.is(watch.health.state, "down");
+  isBusy = true;
+  await until(5);
+  t.is(begun.length, 5);
+  t.is(changes.length, 2);
+  watch.stop();
+});
