@@ -67,25 +67,38 @@ export function createPools(options: {
   let held = 0;
   let open = true;
 
+  /** Where all together want more than `max`, nobody asks for more than an equal part of it: what is parked beyond is let go. */
+  function wantedOf({ size }: SessionPool): number {
+    let all = 0;
+    for (const pool of sessions.values()) all += pool.size.wanted;
+    if (all <= settings.max) return size.wanted;
+    return Math.min(size.wanted, settings.max, Math.max(1, Math.floor(settings.max / sessions.size)));
+  }
+
   const period = setInterval(() => {
     for (const [session, pool] of sessions) {
       pool.size.periodOver(pool.held);
       fill(session, pool);
-      const starved = pool.lost && pool.retry === undefined && held < settings.max && pool.held < pool.size.wanted;
+      const starved = pool.lost && pool.retry === undefined && held < settings.max && pool.held < wantedOf(pool);
       pool.starvedPeriods = starved ? pool.starvedPeriods + 1 : 0;
-      reportSoon(pool);
     }
+    reportAll();
   }, options.periodMs ?? periodMs);
   period.unref();
+
+  /** What one wants more is a smaller part for the others. */
+  function reportAll(): void {
+    for (const pool of sessions.values()) reportSoon(pool);
+  }
 
   /** Once for all that changes in a round. */
   function reportSoon(pool: SessionPool): void {
     const isStarved = () => pool.starvedPeriods >= periodsWithoutTokens;
-    if (pool.reporting || (pool.size.wanted === pool.reported && !isStarved())) return;
+    if (pool.reporting || (wantedOf(pool) === pool.reported && !isStarved())) return;
     pool.reporting = true;
     queueMicrotask(() => {
       pool.reporting = false;
-      pool.reported = pool.size.wanted;
+      pool.reported = wantedOf(pool);
       const renew = isStarved();
       if (renew) pool.starvedPeriods = 0;
       pool.report({ idle: pool.held, wanted: pool.reported, maxAgeMs: settings.maxAgeMs, renew });
@@ -94,7 +107,7 @@ export function createPools(options: {
 
   function fill(session: string, pool: SessionPool): void {
     if (!open || pool.retry !== undefined) return;
-    const missing = Math.min(pool.size.wanted - pool.held, settings.max - held);
+    const missing = Math.min(wantedOf(pool) - pool.held, settings.max - held);
     if (missing <= 0) return;
     const tokens = pool.stock.take(missing);
     if (tokens.length === 0) return;
@@ -132,7 +145,7 @@ export function createPools(options: {
         retry: undefined,
       };
       sessions.set(session, pool);
-      reportSoon(pool);
+      reportAll();
     },
     granted(session, tokens, msLeft) {
       const pool = sessions.get(session);
@@ -146,7 +159,7 @@ export function createPools(options: {
       const pool = sessions.get(session);
       if (pool === undefined) return;
       for (let n = Math.min(clients, settings.maxIdle); n > 0; n--) pool.size.missed();
-      reportSoon(pool);
+      reportAll();
       fill(session, pool);
     },
     unparked(session, how, count) {
@@ -167,6 +180,7 @@ export function createPools(options: {
       sessions.delete(session);
       held -= pool.held;
       clearTimeout(pool.retry);
+      reportAll();
       fillAll();
     },
     configure(next) {
@@ -175,8 +189,8 @@ export function createPools(options: {
       for (const pool of sessions.values()) {
         pool.size.configure(next);
         if (isOtherAge) pool.reported = undefined;
-        reportSoon(pool);
       }
+      reportAll();
       fillAll();
     },
     get held() {

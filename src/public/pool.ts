@@ -4,10 +4,8 @@ import type { Alarm } from "../transport/transport.js";
 import type { Turn } from "./attempt.js";
 import type { PublicDataPlaneConfig } from "./messages.js";
 import { PooledDialBack } from "./pooled-dial-back.js";
-import type { Tokens } from "./tokens.js";
+import { pooledTokenMs, type Tokens } from "./tokens.js";
 
-/** How long a token may lie unused at the private proxy. */
-const tokenLifeMs = 600_000;
 /** Keeps a message small; what is missing then is granted at the next look. */
 const maxTokensPerGrant = 4096;
 /** How often the pool looks for what has grown old. */
@@ -90,11 +88,11 @@ export function createPool(options: PoolOptions): Pool {
     if (share === 0 || missing < Math.max(1, share / 2)) return;
     const fresh: Uint8Array[] = [];
     for (let n = Math.min(missing, maxTokensPerGrant); n > 0; n--) {
-      const place = new PooledDialBack(session, now() + tokenLifeMs, tokens, events);
+      const place = new PooledDialBack(session, now() + pooledTokenMs, tokens, events);
       pool.granted.add(place);
       fresh.push(place.token);
     }
-    grant(session, fresh, tokenLifeMs);
+    grant(session, fresh, pooledTokenMs);
   }
 
   function retirement({ maxAgeMs }: PoolRequest): number {

@@ -7,6 +7,8 @@ import type { Endpoint } from "../transport/endpoint.js";
 /** How long a dead token is remembered, so that a dial-back that comes too late is not taken for an attack. */
 export const lateMs = 60_000;
 const maxLate = 20_000;
+/** How long a token for the pool may lie unused at the private proxy. */
+export const pooledTokenMs = 600_000;
 
 /** What a token stands for: a client that waits, or a place in the pool. */
 export interface TokenHolder {
@@ -50,11 +52,11 @@ export interface Tokens {
 export function createTokens(options: {
   worker: number;
   now: () => number;
-  /** It takes the place of one whose tokens nobody remembers: what is unknown in the first minute counts as late. */
+  /** It takes the place of one whose tokens nobody remembers: for as long as they could be good, what is unknown counts as late. */
   replaces?: boolean;
 }): Tokens {
   const { worker, now } = options;
-  const allLateUntil = options.replaces === true ? now() + lateMs : Number.NEGATIVE_INFINITY;
+  const replacedAt = options.replaces === true ? now() : Number.NEGATIVE_INFINITY;
   /** A living token, or when it died. One table for both, so that a death costs no deletion. */
   const table = new Map<string, LiveToken | number>();
   const bySession = new Map<string, Roster<LiveToken>>();
@@ -109,7 +111,8 @@ export function createTokens(options: {
         found.holder.presented(dialBack);
         return { status: "claimed" };
       }
-      const isLate = (found !== undefined && found > now() - lateMs) || now() < allLateUntil;
+      const isRemembered = found !== undefined && found > now() - lateMs;
+      const isLate = isRemembered || now() < replacedAt + (kind === "park" ? pooledTokenMs : lateMs);
       return { status: "refused", reason: isLate ? "token_late" : "token_unknown" };
     },
 

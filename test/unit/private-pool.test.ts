@@ -120,15 +120,23 @@ test("what is wanted is asked for once a round, and no more is parked than there
 });
 
 test("pool.max holds for all public proxies together, and what one gives up another gets", async (t) => {
-  const { pools, parked, attach, tokens } = poolsByHand({ minIdle: 4, maxIdle: 4, max: 6 });
+  const { pools, parked, reports, attach, tokens } = poolsByHand({ minIdle: 4, maxIdle: 4, max: 6 });
   t.teardown(() => pools.close());
   for (const session of ["a", "b"]) {
     attach(session);
     pools.granted(session, tokens(8), 60_000);
   }
+  // The first was alone when it parked; then both ask for half.
   t.deepEqual(parked, ["a", "a", "a", "a", "b", "b"]);
+  await Promise.resolve();
+  t.deepEqual(
+    reports.map(({ session, wanted }) => `${session} ${wanted}`),
+    ["a 3", "b 3"],
+  );
+  pools.unparked("a", "closed", 1);
+  t.deepEqual(parked.slice(6), ["b"], "the public proxy let one go, and the other gets it");
   pools.detached("a");
-  t.deepEqual(parked.slice(6), ["b", "b"]);
+  t.deepEqual(parked.slice(7), ["b"]);
   t.is(pools.held, 4);
   pools.unparked("a", "closed", 4);
   t.is(pools.held, 4, "a session that is gone was counted out before");
@@ -197,5 +205,21 @@ test("dial-backs to park are dealt to the workers that are there, and counted ou
   t.like(
     share.deal("a", [1, 2], () => false),
     { left: 2 },
+  );
+});
+
+test("bug: a lower pool.max let nothing go that was parked already", async (t) => {
+  const { pools, reports, attach, tokens } = poolsByHand({ minIdle: 4, maxIdle: 8, max: 8 });
+  t.teardown(() => pools.close());
+  attach("a");
+  pools.granted("a", tokens(8), 60_000);
+  await Promise.resolve();
+  pools.configure({ minIdle: 0, maxIdle: 2, max: 2, maxAgeMs: 7 });
+  await Promise.resolve();
+  pools.configure({ minIdle: 0, maxIdle: 2, max: 1, maxAgeMs: 7 });
+  await Promise.resolve();
+  t.deepEqual(
+    reports.map(({ wanted }) => wanted),
+    [4, 2, 1],
   );
 });
