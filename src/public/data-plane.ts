@@ -200,7 +200,8 @@ export async function startPublicDataPlane(options: PublicDataPlaneOptions): Pro
 
   const listeners = await startListeners({
     transport,
-    clients: { listen: options.clientListen, accept: acceptClient },
+    // The other workers' clients count among the descriptors, too; each has about as many as this one.
+    clients: { listen: options.clientListen, accept: acceptClient, owes: () => connections.unmet * workers },
     rendezvous: { listen: options.rendezvousListen, accept: (dialBack) => void receiveDialBack(dialBack, plane) },
     starved: (listener, state, detail) => port.post({ type: "starved", listener, state, detail }),
   });

@@ -6,6 +6,8 @@ import type { Listener, Transport } from "../transport/transport.js";
 export interface ListenerUse {
   readonly listen: readonly Address[];
   readonly accept: (endpoint: Endpoint) => void;
+  /** See `ListenOptions.owes`. */
+  readonly owes?: () => number;
 }
 
 export interface ListenersOptions {
@@ -33,9 +35,9 @@ export async function startListeners({
   const clientListeners: Listener[] = [];
   const rendezvousListeners: Listener[] = [];
 
-  async function start({ listen, accept }: ListenerUse, name: string, into: Listener[]): Promise<void> {
+  async function start({ listen, ...use }: ListenerUse, name: string, into: Listener[]): Promise<void> {
     for (const address of listen) {
-      into.push(await transport.listen({ address, accept, starved: (state, detail) => starved(name, state, detail) }));
+      into.push(await transport.listen({ ...use, address, starved: (state, detail) => starved(name, state, detail) }));
     }
   }
 

@@ -48,6 +48,8 @@ export interface LiveConnections {
   /** `begun`: by another worker, which has counted it. */
   open(client: Endpoint, begun?: BegunConnection): LiveConnection;
   readonly size: number;
+  /** Those that have no dial-back yet. */
+  readonly unmet: number;
   /** Spliced connections of a session. */
   splicedTo(session: string): number;
   cutSession(session: string): void;
@@ -82,6 +84,7 @@ export function createLiveConnections(options: {
   const perSession = new Map<string, number>();
   const prefix = randomBytes(4).toString("hex");
   let serial = 0;
+  let spliced = 0;
   const live = createRoster<Connection>();
   const shared: Shared = {
     reports: () => true,
@@ -93,6 +96,7 @@ export function createLiveConnections(options: {
       if (count === 0) perSession.delete(session);
       else perSession.set(session, count);
       loads?.countSpliced(session, by);
+      spliced += by;
     },
     emptied: undefined,
   };
@@ -107,6 +111,9 @@ export function createLiveConnections(options: {
     },
     get size() {
       return live.size;
+    },
+    get unmet() {
+      return live.size - spliced;
     },
     splicedTo: (session) => perSession.get(session) ?? 0,
     cutSession(session) {

@@ -33,6 +33,8 @@ export interface DescriptorGuardOptions {
   readonly starved: (state: "paused" | "resumed", detail: string) => void;
   /** Stops accepting, or goes on. False where it cannot go on: it is asked again later. */
   readonly gate?: (open: boolean) => boolean;
+  /** See `ListenOptions.owes`. */
+  readonly owes?: (() => number) | undefined;
 }
 
 /**
@@ -40,7 +42,11 @@ export interface DescriptorGuardOptions {
  * nothing. The last numbers are kept for connections to be made, files and logs. Where the limit is not known (no /proc)
  * nothing is guarded.
  */
-export function descriptorGuard({ starved, gate = () => true }: DescriptorGuardOptions): DescriptorGuard {
+export function descriptorGuard({
+  starved,
+  gate = () => true,
+  owes = () => 0,
+}: DescriptorGuardOptions): DescriptorGuard {
   const limit = descriptorLimit();
   const reserve = Math.min(64, Math.max(4, Math.floor(limit / 16)));
   const mark = limit - reserve;
@@ -65,7 +71,7 @@ export function descriptorGuard({ starved, gate = () => true }: DescriptorGuardO
 
   function look(): void {
     probe = setTimeout(() => {
-      if (freeBelow(mark, reserve) && gate(true)) resume();
+      if (freeBelow(mark - owes(), reserve) && gate(true)) resume();
       else look();
     }, pauseMs).unref();
   }
@@ -80,9 +86,10 @@ export function descriptorGuard({ starved, gate = () => true }: DescriptorGuardO
 
   return {
     takesLast(descriptor) {
-      if (descriptor < mark) return false;
+      const owed = owes();
+      if (descriptor + owed < mark) return false;
       pause(
-        `descriptor ${descriptor} of ${limit}: the last ${reserve} are kept for what is under way; ${remedies.EMFILE}`,
+        `descriptor ${descriptor} of ${limit}: the last ${reserve + owed} are kept for what is under way; ${remedies.EMFILE}`,
       );
       return true;
     },

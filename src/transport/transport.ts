@@ -14,6 +14,11 @@ export interface ListenOptions {
   /** The new endpoint is the callee's. Must not throw. */
   readonly accept: (endpoint: Endpoint) => void;
   /**
+   * How many more descriptors those who were accepted before will need. Accepting pauses early enough to leave them these:
+   * else clients are let in who can then not be served. None, where it is not said.
+   */
+  readonly owes?: () => number;
+  /**
    * Accepting has paused for want of descriptors (`paused`), or goes on (`resumed`): once per change. The node engine
    * cannot leave clients in the queue meanwhile: it turns away those that find no descriptor.
    */

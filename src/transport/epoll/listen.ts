@@ -50,12 +50,12 @@ class Acceptor implements Watched {
   #paused = false;
   #closed = false;
 
-  constructor(loop: EventLoop, bound: BoundSocket, { accept, starved = () => {} }: ListenOptions) {
+  constructor(loop: EventLoop, bound: BoundSocket, { accept, owes, starved = () => {} }: ListenOptions) {
     this.#loop = loop;
     this.#bound = bound;
     this.#accept = accept;
     this.#local = hasOneAddress(bound.address) ? bound.address : undefined;
-    this.#guard = descriptorGuard({ starved, gate: (open) => this.#pause(!open) });
+    this.#guard = descriptorGuard({ starved, owes, gate: (open) => this.#pause(!open) });
     loop.watch(bound.descriptor, this, epollIn | epollExclusive);
   }
 

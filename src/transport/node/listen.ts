@@ -23,10 +23,10 @@ const backlog = 4096;
  * descriptors for the connections that accepted clients still need, and calls `starved`.
  */
 export async function listen(options: ListenOptions): Promise<Listener> {
-  const { address, accept, starved = () => {} } = options;
+  const { address, accept, owes, starved = () => {} } = options;
   const server = createServer(socketOptions);
   await bindReplacingStale(server, address);
-  const guard = descriptorGuard({ starved });
+  const guard = descriptorGuard({ starved, owes });
   server.on("connection", (socket) => {
     const addresses = guard.takesLast(descriptorOf(socket) ?? 0) ? undefined : addressesOf(socket, address.kind);
     if (addresses !== undefined) {
