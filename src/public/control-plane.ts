@@ -22,6 +22,12 @@ import { createSessions, type Session } from "./sessions.js";
 
 /** How long a session's names stay its identity's after the same instance has attached anew. Announcing takes a moment. */
 const successionMs = 5000;
+/** Whoever comes too often, and a mesh port that cannot accept: Node tries again at once. */
+const oncePerSecond: ReadonlySet<ReasonCode> = new Set([
+  "rendezvous_rate_limited",
+  "mesh_rate_limited",
+  "descriptors_exhausted",
+]);
 /** Keeps a message far below the 4 MiB that gRPC takes, however long names and details are. */
 const maxResultsPerMessage = 2000;
 
@@ -178,11 +184,9 @@ export function createPublicControlPlane(options: PublicControlPlaneOptions): Pu
     log[reason(code).level]({ reason: code, peer, ...(detail === "" ? {} : { detail }) }, reason(code).means);
   }
 
-  /** Whoever is turned away for coming too often is logged once a second: counted is every time. */
+  /** What may come without end is logged once a second for each address: counted is every time. */
   function isRepetition(code: ReasonCode, ip: string): boolean {
-    return (
-      (code === "rendezvous_rate_limited" || code === "mesh_rate_limited") && !rateLimitLines.take(`${code} ${ip}`)
-    );
+    return oncePerSecond.has(code) && !rateLimitLines.take(`${code} ${ip}`);
   }
 
   function apply(change: RegistryChange): void {
