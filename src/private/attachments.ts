@@ -15,7 +15,9 @@ export interface PublicPlace {
 /** An attachment, and what whoever opened it keeps of it. */
 export interface Attached {
   readonly attachment: Attachment;
-  /** Its address is gone, and so is the attachment. */
+  /** Its address is gone: the session, if there is one, is about to end. */
+  leaving(): void;
+  /** It has ended, and the attachment is no more. */
   gone(): void;
 }
 
@@ -89,6 +91,7 @@ export function createAttachments<A extends Attached>(options: AttachmentsOption
   function leave(place: Place<A>): void {
     if (place.leaving !== undefined || place.ended) return;
     const { attachment } = place.opened;
+    place.opened.leaving();
     attachment.stopReconnecting();
     if (attachment.state.state !== "attached") return void end(place);
     attachment.send({ type: "leaving" });

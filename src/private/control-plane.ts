@@ -144,6 +144,7 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
     const announced = announcing.to(name, address);
     unresolved.delete(name);
     let failures = 0;
+    let isGone = false;
     const attachment = createAttachment({
       ...options,
       ...place,
@@ -169,7 +170,7 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
           pools.detached(session);
           announced.closed();
           port.post({ type: "detached", session });
-          if (leaving || how === "duplicate") log.info({ ...at, why }, "detached");
+          if (leaving || isGone || how === "duplicate") log.info({ ...at, why }, "detached");
           else log.warn({ ...at, why, reason: "mesh_lost" }, reason("mesh_lost").means);
           if (how !== "duplicate") attachments.lost();
         },
@@ -180,7 +181,17 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
         },
       },
     });
-    const publicProxy: Public = { name, address, attachment, announced, gone: announced.gone };
+    const publicProxy: Public = {
+      name,
+      address,
+      attachment,
+      announced,
+      leaving() {
+        isGone = true;
+        log.info(at, "the public proxy's name does not have this address any more: leaving it");
+      },
+      gone: announced.gone,
+    };
     return publicProxy;
   }
 

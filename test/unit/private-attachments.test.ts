@@ -66,34 +66,35 @@ function following(t: ExecutionContext, publics: readonly string[], records: Rec
   const opened: Paper[] = [];
   const unresolved: string[] = [];
   let lookups = 0;
-  const attachments: Attachments<{ paper: Paper; attachment: Attachment; gone(): void }> = createAttachments({
-    publics: publics.map((host) => ({ host, port: 4435 })),
-    reconnect: { minMs: 1, maxMs: 5 },
-    lookupIntervalMs: 5,
-    now: () => performance.now(),
-    async lookup(host) {
-      lookups++;
-      return records[host] ?? [];
-    },
-    unresolved: ({ host }) => unresolved.push(host),
-    open(place) {
-      const paper: Paper = { ...place, state: attached, sent: [], stopped: false, woken: 0, checked: 0 };
-      opened.push(paper);
-      const attachment: Attachment = {
-        get state() {
-          return paper.state;
-        },
-        send: ({ type }) => void paper.sent.push(type),
-        check: () => void paper.checked++,
-        wake: () => void paper.woken++,
-        stopReconnecting() {},
-        stop: async () => {
-          paper.stopped = true;
-        },
-      };
-      return { paper, attachment, gone() {} };
-    },
-  });
+  const attachments: Attachments<{ paper: Paper; attachment: Attachment; leaving(): void; gone(): void }> =
+    createAttachments({
+      publics: publics.map((host) => ({ host, port: 4435 })),
+      reconnect: { minMs: 1, maxMs: 5 },
+      lookupIntervalMs: 5,
+      now: () => performance.now(),
+      async lookup(host) {
+        lookups++;
+        return records[host] ?? [];
+      },
+      unresolved: ({ host }) => unresolved.push(host),
+      open(place) {
+        const paper: Paper = { ...place, state: attached, sent: [], stopped: false, woken: 0, checked: 0 };
+        opened.push(paper);
+        const attachment: Attachment = {
+          get state() {
+            return paper.state;
+          },
+          send: ({ type }) => void paper.sent.push(type),
+          check: () => void paper.checked++,
+          wake: () => void paper.woken++,
+          stopReconnecting() {},
+          stop: async () => {
+            paper.stopped = true;
+          },
+        };
+        return { paper, attachment, leaving() {}, gone() {} };
+      },
+    });
   t.teardown(() => attachments.stop());
   const now = () => attachments.all().map(({ paper: { host, ip } }) => `${host} ${ip}`);
   return {
@@ -188,19 +189,19 @@ test("a session that is no longer wanted is left in order: told first, and ended
           one.stopped = true;
         },
       };
-      return { attachment, gone() {} };
+      return { attachment, leaving: () => void one.sent.push("told"), gone() {} };
     },
   });
   t.teardown(() => attachments.stop());
   await until(() => opened.length === 1);
   records["public.test"] = ["192.0.2.2"];
   now = 20_000;
-  await until(() => opened[0]!.sent.length > 0);
-  t.deepEqual(opened[0], { sent: ["leaving"], stopped: false });
+  await until(() => opened[0]!.sent.length > 1);
+  t.deepEqual(opened[0], { sent: ["told", "leaving"], stopped: false });
   t.is(attachments.all().length, 2);
   await until(() => opened[0]!.stopped);
   await until(() => attachments.all().length === 1);
-  t.deepEqual(opened[0]!.sent, ["leaving"]);
+  t.deepEqual(opened[0]!.sent, ["told", "leaving"]);
 });
 
 test("a name without an address is told of, and asked for again and again", async (t) => {

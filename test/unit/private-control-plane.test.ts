@@ -295,3 +295,21 @@ test("where the address that is attached is lost, the one that stood by takes ov
   );
   t.is(control.attached, 1);
 });
+
+test("an address that is gone from the name is left, without an alarm, and stands in the status no more", async (t) => {
+  const [port] = (await freePorts(1)) as [number];
+  await startPublic(t, certificates, { mesh: { listen: [address(`127.0.0.1:${port}`)] } });
+  let ips = ["127.0.0.1", "127.0.0.2"];
+  const { control, log } = controlPlane(t, [{ host: "localhost", port }], [], async () => ips);
+  await log.line(({ message }) => message === "attached");
+  t.is(control.attachments().length, 2);
+  // Nobody listens at the other one. After a failure the name is looked up with the next round, 10 s later at most.
+  ips = ["127.0.0.1"];
+  await until(
+    () => control.attachments().length === 1,
+    () => JSON.stringify(control.attachments()),
+  );
+  await log.line(({ message, fields }) => /leaving it/.test(message) && fields.address === `127.0.0.2:${port}`);
+  t.like(control.attachments(), [{ address: `127.0.0.1:${port}`, state: "attached" }]);
+  t.false(log.lines.some(({ fields }) => fields.reason === "mesh_lost"));
+});
