@@ -11,6 +11,7 @@ const shortAtOnce = 32;
 /** Those that stay for a while: a message now and then; and those that carry much. */
 const talksAtOnce = 60;
 const bulksAtOnce = 2;
+const mostMessages = 11;
 const restMs = 250;
 
 export interface Load {
@@ -22,8 +23,15 @@ export interface Load {
 }
 
 /** Short and long connections mixed, every byte checked, until it is stopped; some leave early. */
-export function startLoad(options: { port: number; name: string; seed: number; clock: SteadyClock }): Load {
-  const { port, name, seed, clock } = options;
+export function startLoad(options: {
+  readonly port: number;
+  readonly name: string;
+  readonly seed: number;
+  readonly clock: SteadyClock;
+  /** Those that stay are gone after so long. */
+  readonly longestMs: number;
+}): Load {
+  const { port, name, seed, clock, longestMs } = options;
   const outcomes = new Map<string, number>();
   const violations: string[] = [];
   let serial = 0;
@@ -43,8 +51,9 @@ export function startLoad(options: { port: number; name: string; seed: number; c
       const [up, down] = [random.below(1024), 1024];
       plan = { ...common, operation: { ...of, kind: "transfer", up, down }, leave: leaves ? leave : undefined };
     } else if (kind === "talk") {
-      const each = (2 + random.below(10)) * messageBytes;
-      const pauseMs = 500 + random.below(4000);
+      const messages = 2 + random.below(mostMessages - 1);
+      const each = messages * messageBytes;
+      const pauseMs = 1 + random.below(Math.ceil(longestMs / mostMessages));
       plan = { ...common, pauseMs, operation: { ...of, kind: "talk", up: each, down: each } };
     } else {
       const [up, down] = [random.below(2 ** 22), random.below(2 ** 24)];

@@ -34,6 +34,7 @@ const leastSamples = 9;
 /** A pool that has grown shrinks by half of what nobody used every 5 s. */
 const quietWithinMs = 90_000;
 const warmUpMs = 3000;
+const longestTalkMs = 50_000;
 const pool = { minIdle: 2, maxIdle: 8, max: 16 };
 
 /** One engine under load for `seconds`, then idle, then judged. Throws where the pair does not come up. */
@@ -49,14 +50,15 @@ export async function runSoak(options: SoakOptions): Promise<SoakReport> {
     for (const each of members) await each.start();
     await served(port, clock, seed, members);
     // What the first connections bring about (code that is compiled, pools, pipes) belongs to the baseline.
-    const warmUp = startLoad({ port, name: serverName, seed: (seed ^ 0x5ca1ab1e) >>> 0, clock });
+    const warmUp = startLoad({ port, name: serverName, seed: (seed ^ 0x5ca1ab1e) >>> 0, clock, longestMs: warmUpMs });
     await clock.pause(warmUpMs);
     await warmUp.stop();
     violations.push(...warmUp.violations);
     await idle();
     const before = await sampleBoth();
 
-    const load = startLoad({ port, name: serverName, seed, clock });
+    const longestMs = Math.min(longestTalkMs, (seconds * 1000) / 4);
+    const load = startLoad({ port, name: serverName, seed, clock, longestMs });
     const begunAt = performance.now();
     say(`${engine}: ${head}`);
     const everyMs = Math.min(sampleEveryMs, (seconds * 1000) / leastSamples);
