@@ -25,6 +25,8 @@ const descriptors = 160;
 const clients = 150;
 const starvedForMs = 3000;
 const recoveryMs = 10_000;
+/** While nobody is served or refused for so long, nothing is under way. */
+const quietMs = 3500;
 
 /** CPU time that a process has used, in milliseconds: `utime` and `stime` of proc_pid_stat(5), in ticks of 10 ms. */
 function cpuMs({ pid }: ProxyProcess): number {
@@ -45,7 +47,7 @@ async function scene(t: ExecutionContext, engine: "epoll" | "node", starved: "pu
     {
       name: "public-proxy",
       tls: { listen: `127.0.0.1:${tls}` },
-      rendezvous: { listen: `127.0.0.1:${rendezvous}`, attemptTimeoutMs: 1000, deadlineMs: 2000 },
+      rendezvous: { listen: `127.0.0.1:${rendezvous}` },
       mesh: { listen: `127.0.0.1:${mesh}`, ...certificates.files("public-proxy-1") },
       grants: [{ identity: "private-proxy-1", names: [serverName] }],
       transport,
@@ -129,7 +131,11 @@ for (const starved of ["public", "private"] as const) {
           () => served.length >= 20,
           () => served.length,
         );
-        await pause(2500);
+        const heard = () => served.length + refused;
+        for (let before = -1; before !== heard(); ) {
+          before = heard();
+          await pause(quietMs);
+        }
 
         const before = cpuMs(victim);
         await pause(starvedForMs);
