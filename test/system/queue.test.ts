@@ -123,6 +123,17 @@ function scriptedHeader(): Buffer {
   return Buffer.concat([header, hello]);
 }
 
+/** First in, first out. The first two are at the server together, and which of them it reads first is chance. */
+function cameInOrder(
+  t: ExecutionContext,
+  order: readonly number[],
+  comers: readonly { readonly port: number }[],
+): void {
+  const ports = comers.map(({ port }) => port);
+  t.deepEqual(new Set(order.slice(0, 2)), new Set(ports.slice(0, 2)));
+  t.deepEqual(order.slice(2), ports.slice(2));
+}
+
 test.serial(
   "of 50 clients no more than two are at the target at once, all are served, in the order in which they came",
   async (t) => {
@@ -137,10 +148,7 @@ test.serial(
     }
     server.begin();
     t.deepEqual(new Set(await Promise.all(comers.map(({ answer }) => answer))), new Set(["served"]));
-    t.deepEqual(
-      server.order,
-      comers.map(({ port }) => port),
-    );
+    cameInOrder(t, server.order, comers);
     t.is(server.most, 2);
     await until(() => loadOf(pair.private) === "0 0");
     t.deepEqual([pair.public.proxy.status().refused, pair.private.proxy.status().refused], [{}, {}]);
@@ -371,11 +379,7 @@ test.serial(
     server.begin();
     const answers = await Promise.all(comers.map(({ answer }) => answer));
     t.deepEqual(new Set(answers), new Set(["served"]));
-    t.deepEqual(
-      server.order,
-      comers.map(({ port }) => port),
-      "first in, first out, whatever way they came",
-    );
+    cameInOrder(t, server.order, comers);
     t.is(server.most, 2);
   },
 );
