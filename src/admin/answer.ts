@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { authorizes, foreignOrigin, knownHost } from "./access.js";
-import { inPromisedOrder, type Status } from "./status.js";
+import { inPromisedOrder, type RunState, type Status } from "./status.js";
 
 /** Answers of commands; `failed` carries what to tell the operator. */
 export type CommandResult =
@@ -9,6 +9,7 @@ export type CommandResult =
 
 export interface AdminEndpoints {
   ready(): boolean;
+  state(): RunState;
   status(): Status;
   metrics(): Promise<{ readonly contentType: string; readonly body: string }>;
   /** By path, `POST` only. */
@@ -62,7 +63,7 @@ const readings: Readonly<Record<string, Reading>> = {
   "/healthz": (response) => send(response, 200, { healthy: true }),
   "/readyz": (response, endpoints) => {
     const ready = endpoints.ready();
-    send(response, ready ? 200 : 503, { ready });
+    send(response, ready ? 200 : 503, { ready, state: endpoints.state() });
   },
   "/status": (response, endpoints) => send(response, 200, inPromisedOrder(endpoints.status())),
   "/metrics": async (response, endpoints) => {

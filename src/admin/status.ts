@@ -25,6 +25,9 @@ export interface TargetStatus {
   readonly queue: { readonly live: number; readonly queued: number } | null;
 }
 
+/** Draining: no new clients, those that are served go on for a while. */
+export type RunState = "serving" | "draining" | "stopped";
+
 /** What `/status` answers. Fields are added, never renamed; `version` rises when that is not enough. */
 export interface Status {
   readonly version: 1;
@@ -42,6 +45,7 @@ export interface Status {
   readonly pooledDialBacks: number;
   readonly software: string;
   readonly startedAt: string;
+  readonly state: RunState;
   readonly listening: Readonly<Record<string, readonly string[]>>;
   readonly engine: "epoll" | "node";
   /** Threads that move bytes. Empty where the engine has none. */

@@ -70,6 +70,17 @@ function program(): Command {
     });
 
   root
+    .command("drain")
+    .description("make a running proxy finish: no new clients, live connections go on for a while, then it exits")
+    .option("-s, --settings <path>", settingsHelp)
+    .option("-a, --admin <url|socket>", adminHelp, parseAdmin)
+    .addHelpText("after", drainHelp)
+    .action(async (options: { settings?: string; admin?: Address }) => {
+      const { drainProxy } = await import("./drain.js");
+      process.exitCode = await drainProxy(options);
+    });
+
+  root
     .command("version")
     .description("print the version")
     .action(() => console.log(softwareVersion));
@@ -91,7 +102,7 @@ Examples:
 Exit status: 0 done, 1 failed, 2 wrong usage, 78 invalid settings.`;
 
 const runHelp = `
-SIGTERM or SIGINT: stop accepting, let live connections finish for up to shutdown.graceMs, exit 0.
+SIGTERM or SIGINT: tell the other role, stop accepting, let live connections finish for up to shutdown.graceMs, exit 0.
 A second one ends at once. SIGHUP: read the settings again.`;
 
 const checkHelp = `
@@ -126,6 +137,15 @@ function parseAdmin(value: string): Address {
   if (isAddress(parsed)) return parsed;
   throw new InvalidArgumentError(`${parsed.problem}.`);
 }
+
+const drainHelp = `
+Does what SIGTERM does, and returns when it has begun: clients go to other proxies, live connections have up to
+shutdown.graceMs to finish, and the process exits with status 0.
+${tokenHelp}
+
+Examples:
+  proxy drain --settings settings/public.yml
+  proxy drain --admin run/private-proxy-1.sock`;
 
 async function main(): Promise<void> {
   const root = program();

@@ -2,6 +2,7 @@ import type { CommandResult } from "../admin/server.js";
 import { atMost } from "../base/deadline.js";
 import { codeOf, messageOf } from "../base/errors.js";
 import { createLog, type Log } from "../base/log.js";
+import { signal } from "../base/signal.js";
 import { formatProblem } from "../settings/problem.js";
 import type { PrivateSettings, PublicSettings } from "../settings/types.js";
 import { exitDone, exitFailed, exitSettings } from "./exit.js";
@@ -57,7 +58,8 @@ export async function runProxy(role: Role, options: { settings?: string }): Prom
     return { status: "failed", message: ["the settings were not reloaded:", ...problems].join("\n") };
   }
 
-  const running = start(started, log, reload);
+  const drained = signal();
+  const running = start({ settings: started, log, reload, drain: drained.settle });
   process.on("SIGHUP", () => void running.then(reload, () => {}));
   try {
     await running;
@@ -68,7 +70,7 @@ export async function runProxy(role: Role, options: { settings?: string }): Prom
     console.error(`proxy run ${role}: ${problem}`);
     return codeOf(error) === "settings_invalid" ? exitSettings : exitFailed;
   }
-  await stopped;
+  await Promise.race([stopped, drained.settled]);
   await atMost((await running).stop(), settings.shutdown.graceMs + endMs);
   log.close();
   return exitDone;
@@ -83,14 +85,25 @@ function openLog(role: Role, { log, name }: Settings): Log | undefined {
   }
 }
 
+interface StartOptions<S extends Settings = Settings> {
+  readonly settings: S;
+  readonly log: Log;
+  readonly reload: () => Promise<CommandResult>;
+  readonly drain: () => void;
+}
+
 /** A role is loaded once its settings are good: what is wrong with them is said at once. */
-async function start(settings: Settings, log: Log, reload: () => Promise<CommandResult>): Promise<Running> {
-  if ("tls" in settings) {
+async function start(options: StartOptions): Promise<Running> {
+  if (isForPublic(options)) {
     const { startPublicProxy } = await import("../public/proxy.js");
-    const proxy = await startPublicProxy({ settings, log, reload });
+    const proxy = await startPublicProxy(options);
     return { reconfigure: (next) => proxy.reconfigure(next as PublicSettings), stop: () => proxy.stop() };
   }
   const { startPrivateProxy } = await import("../private/proxy.js");
-  const proxy = await startPrivateProxy({ settings, log, reload });
+  const proxy = await startPrivateProxy(options as StartOptions<PrivateSettings>);
   return { reconfigure: (next) => proxy.reconfigure(next as PrivateSettings), stop: () => proxy.stop() };
+}
+
+function isForPublic(options: StartOptions): options is StartOptions<PublicSettings> {
+  return "tls" in options.settings;
 }

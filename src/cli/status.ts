@@ -20,7 +20,8 @@ export async function showStatus({ json, ...target }: TargetOptions & { readonly
 
 function renderStatus(status: Status): string {
   const { connections, bytes } = status;
-  const ready = status.ready ? colors.green("ready") : colors.yellow("not ready");
+  const unready = status.state === "draining" ? "draining" : "not ready";
+  const ready = status.ready ? colors.green("ready") : colors.yellow(unready);
   const lines = [
     `${colors.bold(status.name)}  ${status.role} proxy, ${ready}, version ${status.software}, since ${status.startedAt}`,
     ...Object.entries(status.listening).map(([name, addresses]) => `  ${name} on ${addresses.join(", ")}`),

@@ -93,7 +93,7 @@ export function createAttachments<A extends Attached>(options: AttachmentsOption
     const { attachment } = place.opened;
     place.opened.leaving();
     attachment.stopReconnecting();
-    if (attachment.state.state !== "attached") return void end(place);
+    if (attachment.state.state !== "attached" && attachment.draining.length === 0) return void end(place);
     attachment.send({ type: "leaving" });
     place.leaving = setTimeout(() => void end(place), leaveMs);
   }

@@ -23,7 +23,7 @@ export async function answerOffer(rendezvous: LiveRendezvous, plane: RendezvousP
   const { offer } = rendezvous;
   const deadline = deadlineIn(offer.msLeft, "offer_expired");
   try {
-    const target = plane.targetOf(offer);
+    const target = plane.targetOf(rendezvous);
     rendezvous.target = target.address;
     // The target first: when the dial-back reaches the public proxy, the target should be there already.
     const reaching = plane.connectTarget(rendezvous, target, deadline);

@@ -75,10 +75,23 @@ export interface PrivateControlPlane {
     next: { readonly targets: readonly TargetStatement[]; readonly pool: PoolSettings },
     config: PrivateDataPlaneConfig,
   ): void;
-  /** Tells every public proxy that no more offers are wanted, then lets the data plane finish. */
+  /**
+   * Tells every public proxy that no more offers are wanted, then lets the data plane finish: also with the clients that
+   * were offered before that was heard.
+   */
   drain(): Promise<void>;
   /** Cuts what is left. Resolves when the data plane has closed and every session has ended. */
   close(): Promise<void>;
+}
+
+/** A session with a public proxy. While that one drains there may be another one with whoever takes its place. */
+interface Session {
+  /** What it is called between the planes. */
+  readonly key: string;
+  /** As the settings name its public proxy. */
+  readonly name: string;
+  readonly send: (message: FromPrivate) => void;
+  draining: boolean;
 }
 
 /** A public proxy at one of its addresses, and what it is told. */
@@ -114,8 +127,10 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
   book.replace(options.targets);
   /** Names without an address. */
   const unresolved = new Set<string>();
-  /** Which public proxy made the offers of a session, by `sessionKey`: declines go back there. */
-  const bySession = new Map<string, Public>();
+  /** By key: replies go to the session in which the offer came. */
+  const bySession = new Map<string, Session>();
+  const byWelcome = new WeakMap<Welcome, Session>();
+  let serial = 0;
 
   const pools = createPools({
     settings: options.pool,
@@ -157,19 +172,38 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
         attachedTo: nodesAttached(),
       }),
       events: {
-        attached(welcome) {
+        attached(welcome, send) {
           failures = 0;
-          bySession.set(sessionKey(address, welcome), publicProxy);
+          // A public proxy chooses its sessions' ids, and must not be able to choose another's.
+          const key = `${address} ${serial++} ${welcome.sessionId}`;
+          const session: Session = { key, name, send, draining: false };
+          bySession.set(key, session);
+          byWelcome.set(welcome, session);
           log.info({ ...at, node: welcome.nodeName, version: welcome.softwareVersion }, "attached");
-          void openRendezvous(publicProxy, welcome, { host, ip });
+          void openRendezvous(publicProxy, session, welcome, { host, ip });
         },
-        received: (message) => receive(publicProxy, message),
-        detached(welcome, why, how) {
-          const session = sessionKey(address, welcome);
-          bySession.delete(session);
-          pools.detached(session);
+        received(message, welcome) {
+          const session = byWelcome.get(welcome);
+          if (session !== undefined) receive(publicProxy, session, message);
+        },
+        draining(welcome) {
+          const session = byWelcome.get(welcome);
+          if (session === undefined) return;
+          session.draining = true;
+          // What is announced there stays so until it stops; nothing more is parked there, or told to it.
+          pools.detached(session.key);
           announced.closed();
-          port.post({ type: "detached", session });
+          log.info(at, "the public proxy is about to stop");
+        },
+        detached(welcome, why, how) {
+          const session = byWelcome.get(welcome);
+          if (session === undefined) return;
+          const { key, draining } = session;
+          bySession.delete(key);
+          port.post({ type: "detached", session: key });
+          if (draining) return log.info(at, "detached");
+          pools.detached(key);
+          announced.closed();
           if (leaving || isGone || how === "duplicate") log.info({ ...at, why }, "detached");
           else log.warn({ ...at, why, reason: "mesh_lost" }, reason("mesh_lost").means);
           if (how !== "duplicate") attachments.lost();
@@ -222,6 +256,7 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
   /** Tells the data plane where this session's dial-backs may go, and only then announces: offers come after that. */
   async function openRendezvous(
     publicProxy: Public,
+    { key: session, send }: Session,
     welcome: Welcome,
     dialled: { host: string; ip: string },
   ): Promise<void> {
@@ -250,11 +285,9 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
       );
     }
     await Promise.all(lookups);
-    const session = sessionKey(publicProxy.address, welcome);
-    if (!bySession.has(session) || leaving) return;
+    if (bySession.get(session)?.draining !== false || leaving) return;
     const attemptTimeoutMs = welcome.attemptTimeoutMs === 0 ? usualAttemptMs : welcome.attemptTimeoutMs;
     port.post({ type: "attached", session, publicProxy: publicProxy.name, endpoints, attemptTimeoutMs });
-    const send = (message: FromPrivate) => publicProxy.attachment.send(message);
     // Where no endpoint may be dialled nothing could be parked.
     if (endpoints.some((addresses) => addresses.length > 0)) {
       pools.attached(session, (state) => send({ type: "poolState", ...state }));
@@ -262,30 +295,25 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
     publicProxy.announced.open(send);
   }
 
-  function receive(publicProxy: Public, message: Exclude<FromPublic, { type: "welcome" | "ping" }>): void {
-    const { attachment, name, address } = publicProxy;
+  function receive(
+    { announced }: Public,
+    { key: session, draining }: Session,
+    message: Exclude<FromPublic, { type: "welcome" | "ping" | "drain" }>,
+  ): void {
     switch (message.type) {
       case "offers": {
-        const { state } = attachment;
-        if (state.state !== "attached") return;
         const offers = message.offers.map((offer) => ({ ...offer, msLeft: Math.min(offer.msLeft, maxOfferMs) }));
-        const session = sessionKey(address, state.welcome);
         port.post({ type: "offers", session, offers });
         pools.offered(session, offers.length);
         return;
       }
-      case "poolGrant": {
-        const { state } = attachment;
-        if (state.state === "attached")
-          pools.granted(sessionKey(address, state.welcome), message.tokens, message.msLeft);
-        return;
-      }
+      case "poolGrant":
+        return pools.granted(session, message.tokens, message.msLeft);
       case "cancelOffer":
         return port.post({ type: "cancel", token: message.token });
       case "announceResult":
-        return publicProxy.announced.heard(message);
-      case "drain":
-        return log.info({ publicProxy: name, address }, "the public proxy is about to stop");
+        if (!draining) announced.heard(message);
+        return;
     }
   }
 
@@ -302,11 +330,11 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
       case "declined":
         bySession
           .get(message.session)
-          ?.attachment.send({ type: "offerReply", token: message.token, reason: message.reason as DeclineReason });
+          ?.send({ type: "offerReply", token: message.token, reason: message.reason as DeclineReason });
         return;
       case "queued": {
         const { session, token, msLeft } = message;
-        bySession.get(session)?.attachment.send({ type: "queued", token, msLeft });
+        bySession.get(session)?.send({ type: "queued", token, msLeft });
         return;
       }
       case "unparked":
@@ -327,8 +355,8 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
 
   return {
     attachments: () => [
-      ...attachments.all().map(({ name, address, attachment }) => attachmentStatus(name, address, attachment)),
-      ...attachments.missing().map(missingStatus),
+      ...attachments.all().flatMap(({ name, address, attachment }) => attachmentStatus(name, address, attachment)),
+      ...attachments.missing().flatMap(missingStatus),
     ],
     announcements: announcing.list,
     targets: () => book.current.map((target) => targetStatus(target, checks.of, options)),
@@ -367,11 +395,6 @@ export function createPrivateControlPlane(options: PrivateControlPlaneOptions): 
       port.close();
     },
   };
-}
-
-/** A public proxy chooses its sessions' ids, and must not be able to choose another's. */
-function sessionKey(address: string, { sessionId }: Welcome): string {
-  return `${address} ${sessionId}`;
 }
 
 function logRendezvous(log: Log, { refused, detail, ...record }: RendezvousRecord): void {

@@ -24,13 +24,18 @@ const maxOfferMs = 60_000;
 const maxUnansweredOffers = 2048;
 /** What an honest public proxy stops at (`Welcome.limits`). They may all have come to one data plane. */
 const honestUnansweredOffers = 1024;
+/**
+ * How long clients are still served that were offered before a public proxy heard that this private proxy is leaving: a
+ * round trip on any link that could carry them, and some work on the way.
+ */
+const lastOffersMs = 1000;
 /** What is left of an offer's time for the verdict to travel, so that a target that never answers is a decline. */
 const verdictTravelShare = 0.1;
 
 /** What the story of a rendezvous needs of the data plane. */
 export interface RendezvousPlane {
   /** Throws `name_not_served`, `shutting_down`, or `target_unreachable` where all of it is known to be down. */
-  targetOf(offer: IncomingOffer): Target;
+  targetOf(rendezvous: Pick<LiveRendezvous, "session" | "offer">): Target;
   /**
    * Takes a place at the target, or in its queue, which is the rendezvous's; then dials the server that balancing chooses, or
    * the next ones. Throws `target_queue_full`; what is returned throws `target_queue_timeout` or `target_unreachable`.
@@ -61,7 +66,8 @@ export function startPrivateDataPlane(options: PrivateDataPlaneOptions): void {
   let { config } = options;
   const share = Math.ceil(maxUnansweredOffers / (exchange?.workers ?? 1));
   const maxUnanswered = Math.max(honestUnansweredOffers, share);
-  let draining = false;
+  /** Until when clients are served; before that, only those of sessions that were there when the drain began. */
+  let lastOffersUntil = Number.POSITIVE_INFINITY;
   const targets = createTargets(loads);
   const queues = createTargetQueues({
     now: monotonic,
@@ -81,8 +87,10 @@ export function startPrivateDataPlane(options: PrivateDataPlaneOptions): void {
   });
 
   const plane: RendezvousPlane = {
-    targetOf(offer) {
-      if (draining) throw new ProxyError("shutting_down");
+    targetOf({ session, offer }) {
+      const isLate = monotonic() >= lastOffersUntil;
+      if (isLate || (lastOffersUntil < Number.POSITIVE_INFINITY && !publics.knows(session)))
+        throw new ProxyError("shutting_down");
       const target = targets.of(offer);
       if (target.servers.some(({ up }) => up)) return target;
       throw new ProxyError("target_unreachable", `target ${target.address} is down`);
@@ -218,11 +226,11 @@ export function startPrivateDataPlane(options: PrivateDataPlaneOptions): void {
         live.cancel(message.token);
         return;
       case "drain":
-        draining = true;
-        live.whenEmpty(() => port.post({ type: "drained" }));
+        lastOffersUntil = monotonic() + (publics.size > 0 ? lastOffersMs : 0);
+        transport.alarm(lastOffersUntil, () => live.whenEmpty(() => port.post({ type: "drained" })));
         return;
       case "close":
-        draining = true;
+        lastOffersUntil = 0;
         parked.closeAll();
         live.cutAll();
         live.whenEmpty(() => port.post({ type: "closed" }));

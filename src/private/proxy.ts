@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
+import { commandsOf } from "../admin/commands.js";
 import { createMetrics } from "../admin/metrics.js";
 import { type CommandResult, startAdminServer } from "../admin/server.js";
-import type { Status } from "../admin/status.js";
+import type { RunState, Status } from "../admin/status.js";
 import { readCounters } from "../base/counters.js";
 import { atMost } from "../base/deadline.js";
 import type { Log } from "../base/log.js";
@@ -19,6 +20,8 @@ export interface PrivateProxyOptions {
   readonly log: Log;
   /** What `POST /reload` does. */
   readonly reload?: () => Promise<CommandResult>;
+  /** `POST /drain` calls it; it is to stop the proxy, and is called again where that is asked for again. */
+  readonly drain?: () => void;
   /** Tests: every message between the planes goes through a structured clone. */
   readonly cloneMessages?: boolean;
   /** Tests: another entry for the workers of the epoll engine. */
@@ -71,7 +74,7 @@ export async function startPrivateProxy(options: PrivateProxyOptions): Promise<P
   });
 
   const startedAt = new Date();
-  let state: "serving" | "draining" | "stopped" = "serving";
+  let state: RunState = "serving";
   const ready = () => state === "serving" && control.attached > 0;
   const status = (): Status => {
     const { opened, closed, bytesUp, bytesDown, refused } = counters();
@@ -89,6 +92,7 @@ export async function startPrivateProxy(options: PrivateProxyOptions): Promise<P
       refused,
       software: softwareVersion,
       startedAt: startedAt.toISOString(),
+      state,
       listening: { admin: admin.addresses },
       engine: dataPlanes.engine,
       workers: dataPlanes.workers(),
@@ -104,9 +108,10 @@ export async function startPrivateProxy(options: PrivateProxyOptions): Promise<P
     socket: settings.admin.socket,
     endpoints: {
       ready,
+      state: () => state,
       status,
       metrics: () => metrics.expose(),
-      commands: options.reload === undefined ? {} : { "/reload": options.reload },
+      commands: commandsOf(options, () => ({ live: status().connections.live, graceMs: settings.shutdown.graceMs })),
     },
   }).catch(async (error: unknown) => {
     await control.close();

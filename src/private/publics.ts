@@ -7,6 +7,9 @@ import type { ToPrivateDataPlane } from "./messages.js";
 export interface Publics {
   attached(session: PublicFacts): void;
   detached(session: string): void;
+  knows(session: string): boolean;
+  /** Sessions. */
+  readonly size: number;
   /** For the log; empty where the session is gone. */
   nameOf(session: string): string;
   /** How long it waits for a verdict. Undefined where the session is gone. */
@@ -38,6 +41,10 @@ export function createPublics(transport: Transport): Publics {
   return {
     attached: (facts) => void sessions.set(facts.session, { ...facts, preferred: undefined, order: undefined }),
     detached: (session) => void sessions.delete(session),
+    knows: (session) => sessions.has(session),
+    get size() {
+      return sessions.size;
+    },
     nameOf: (session) => sessions.get(session)?.publicProxy ?? "",
     attemptTimeoutMs: (session) => sessions.get(session)?.attemptTimeoutMs,
     dial(session, endpoint, deadline) {

@@ -10,20 +10,20 @@ export interface AttachmentStatus {
   readonly publicProxy: string;
   /** One of the addresses that the name has; null where none is known. */
   readonly address: string | null;
-  readonly state: Attachment["state"]["state"];
+  readonly state: Attachment["state"]["state"] | "draining";
   readonly nodeName: string | null;
   readonly since: string | null;
   readonly why: string | null;
   readonly retryAt: string | null;
 }
 
-/** How a public proxy is attached at one of its addresses. */
+/** How a public proxy is attached at one of its addresses; and a line for each session with one that is about to stop there. */
 export function attachmentStatus(
   publicProxy: string,
   address: string | null,
-  { state }: Pick<Attachment, "state">,
-): AttachmentStatus {
-  return {
+  { state, draining }: Pick<Attachment, "state" | "draining">,
+): AttachmentStatus[] {
+  const current: AttachmentStatus = {
     publicProxy,
     address,
     state: state.state,
@@ -32,6 +32,11 @@ export function attachmentStatus(
     why: state.state === "waiting" || state.state === "standby" ? state.why : null,
     retryAt: state.state === "waiting" ? state.retryAt.toISOString() : null,
   };
+  const old = draining.map(({ welcome, since }): AttachmentStatus => {
+    const { nodeName } = welcome;
+    return { publicProxy, address, state: "draining", nodeName, since: since.toISOString(), why: null, retryAt: null };
+  });
+  return [current, ...old];
 }
 
 /** A name that has no address, or none yet. */
@@ -40,11 +45,14 @@ export function missingStatus(name: {
   readonly port: number;
   readonly why: string | undefined;
   readonly retryAt: Date | undefined;
-}): AttachmentStatus {
+}): AttachmentStatus[] {
   const { why, retryAt } = name;
   const state: Attachment["state"] =
     why === undefined || retryAt === undefined ? { state: "connecting" } : { state: "waiting", why, retryAt };
-  return attachmentStatus(formatAddress({ kind: "tcp", host: name.host, port: name.port }), null, { state });
+  return attachmentStatus(formatAddress({ kind: "tcp", host: name.host, port: name.port }), null, {
+    state,
+    draining: [],
+  });
 }
 
 /** A target's addresses: how they are, and what they have to do. */

@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
+import { commandsOf } from "../admin/commands.js";
 import { createMetrics } from "../admin/metrics.js";
 import { type AdminServer, type CommandResult, startAdminServer } from "../admin/server.js";
-import type { Status } from "../admin/status.js";
+import type { RunState, Status } from "../admin/status.js";
 import { createCounters, readCounters } from "../base/counters.js";
 import { atMost } from "../base/deadline.js";
 import type { Log } from "../base/log.js";
@@ -22,6 +23,8 @@ export interface PublicProxyOptions {
   readonly log: Log;
   /** What `POST /reload` does. */
   readonly reload?: () => Promise<CommandResult>;
+  /** `POST /drain` calls it; it is to stop the proxy, and is called again where that is asked for again. */
+  readonly drain?: () => void;
   /** Tests: every message between the planes goes through a structured clone. */
   readonly cloneMessages?: boolean;
   /** Tests: another entry for the workers of the epoll engine. */
@@ -84,7 +87,7 @@ export async function startPublicProxy(options: PublicProxyOptions): Promise<Pub
     undo.push(() => mesh.close());
 
     const startedAt = new Date();
-    let state: "serving" | "draining" | "stopped" = "serving";
+    let state: RunState = "serving";
     const status = (): Status => {
       const { opened, closed, bytesUp, bytesDown, refused } = counters();
       return {
@@ -100,6 +103,7 @@ export async function startPublicProxy(options: PublicProxyOptions): Promise<Pub
         refused,
         software: softwareVersion,
         startedAt: startedAt.toISOString(),
+        state,
         listening,
         engine: dataPlanes.engine,
         workers: dataPlanes.workers(),
@@ -115,9 +119,10 @@ export async function startPublicProxy(options: PublicProxyOptions): Promise<Pub
       ...settings.admin,
       endpoints: {
         ready: () => state === "serving",
+        state: () => state,
         status,
         metrics: () => metrics.expose(),
-        commands: options.reload === undefined ? {} : { "/reload": options.reload },
+        commands: commandsOf(options, () => ({ live: status().connections.live, graceMs: settings.shutdown.graceMs })),
       },
     });
     undo.push(() => admin.close());

@@ -21,6 +21,7 @@ async function admin(t: ExecutionContext, options: Omit<AdminOptions, "endpoints
   let reloads = 0;
   const endpoints: AdminEndpoints = {
     ready: () => true,
+    state: () => "serving",
     status: () => status,
     metrics: async () => ({ contentType: "text/plain", body: "" }),
     commands: {

@@ -44,7 +44,7 @@ test("a private proxy is ready while it is attached, and no longer when its publ
   t.is(await statusOf(running, "/readyz"), 200);
 
   await publicProxy.proxy.stop();
-  await running.log.line(({ fields }) => fields.reason === "mesh_lost");
+  await running.log.line(({ fields }) => fields.reason === "mesh_unreachable");
   t.is(await statusOf(running, "/readyz"), 503);
   t.is(await statusOf(running, "/healthz"), 200);
 });
@@ -62,8 +62,10 @@ test("a public proxy that drains is not ready, but still tells what it does", as
   const stopped = pair.public.proxy.stop();
   t.is(await statusOf(pair.public, "/readyz"), 503);
   t.is(await statusOf(pair.public, "/healthz"), 200);
+  const readiness = JSON.parse((await requestAdmin(adminOf(pair.public), "/readyz")).text);
+  t.deepEqual(readiness, { ready: false, state: "draining" });
   const status = JSON.parse((await requestAdmin(adminOf(pair.public), "/status")).text);
-  t.like(status, { ready: false, connections: { opened: 1, closed: 0, live: 1 } });
+  t.like(status, { ready: false, state: "draining", connections: { opened: 1, closed: 0, live: 1 } });
   client.destroy();
   await stopped;
 });

@@ -53,6 +53,7 @@ function attaching(t: ExecutionContext, port: number, options: Partial<Attachmen
     events: {
       attached: () => tell("attached"),
       received: (message) => tell(`received ${message.type}`),
+      draining: () => tell("draining"),
       detached: (_welcome, why, how) => tell(`detached${how === undefined ? "" : ` (${how})`}: ${why}`),
       failed: (why) => tell(`failed: ${why}`),
     },
@@ -105,9 +106,45 @@ test("pings are answered, and what comes before the welcome is not heeded", asyn
   t.deepEqual(await stream.next(), { type: "pong", nonce: 2n ** 63n });
   stream.link.send(welcome);
   stream.link.send(welcome);
-  stream.link.send({ type: "drain" });
-  await until("received drain");
-  t.deepEqual(told, ["attached", "received drain"]);
+  stream.link.send({ type: "poolGrant", tokens: [], msLeft: 1 });
+  await until("received poolGrant");
+  t.deepEqual(told, ["attached", "received poolGrant"]);
+});
+
+test("when the public proxy drains, the session stays and another one is begun at once", async (t) => {
+  const server = await seenMeshServer(t, certificates);
+  const { attachment, told, until } = attaching(t, server.port, { reconnect: { minMs: 60_000, maxMs: 60_000 } });
+  const old = await welcomeNext(server);
+  await until("attached");
+  old.link.send({ type: "drain" });
+  const next = await welcomeNext(server);
+  await until("attached", 2);
+  t.is(attachment.state.state, "attached");
+  t.is(attachment.draining.length, 1);
+  old.link.send({ type: "cancelOffer", token: new Uint8Array(32) });
+  await until("received cancelOffer");
+
+  attachment.send({ type: "leaving" });
+  t.deepEqual(await old.next(), { type: "leaving" });
+  t.deepEqual(await next.next(), { type: "leaving" });
+  old.link.end();
+  await until("detached");
+  t.deepEqual(attachment.draining, []);
+  t.is(attachment.state.state, "attached");
+  t.false(told.some((text) => text.startsWith("failed")));
+});
+
+test("stopping ends the session with a public proxy that drains, too", async (t) => {
+  const server = await seenMeshServer(t, certificates);
+  const { attachment, until } = attaching(t, server.port);
+  const old = await welcomeNext(server);
+  await until("attached");
+  old.link.send({ type: "drain" });
+  const next = await welcomeNext(server);
+  await until("attached", 2);
+  await attachment.stop();
+  t.is(attachment.state.state, "stopped");
+  await Promise.all([old.closed, next.closed]);
 });
 
 test("refused because its process is attached at another address, it stands by until it is woken", async (t) => {

@@ -81,6 +81,7 @@ function following(t: ExecutionContext, publics: readonly string[], records: Rec
         const paper: Paper = { ...place, state: attached, sent: [], stopped: false, woken: 0, checked: 0 };
         opened.push(paper);
         const attachment: Attachment = {
+          draining: [],
           get state() {
             return paper.state;
           },
@@ -181,6 +182,7 @@ test("a session that is no longer wanted is left in order: told first, and ended
       opened.push(one);
       const attachment: Attachment = {
         state: attached,
+        draining: [],
         send: ({ type }) => void one.sent.push(type),
         check() {},
         wake() {},

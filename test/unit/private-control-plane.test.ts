@@ -144,9 +144,32 @@ test("results for what was never announced, or is announced no more, count for n
   control.reconfigure({ targets: [target(["a.test"], 1)], pool }, config);
   t.deepEqual(await stream.next(), { type: "withdraw", announcementId: 2 });
   stream.link.send({ type: "announceResult", announcementId: 2, results: accepted("b.test") });
+  stream.link.send({ type: "announceResult", announcementId: 1, results: accepted("e.test") });
   stream.link.send({ type: "drain" });
   await log.line(({ message }) => message.includes("about to stop"));
-  t.is(control.accepted, 1);
+  t.is(log.lines.filter(({ message }) => message === "name announced").length, 1);
+});
+
+test("when the public proxy drains, all is announced anew to who is there, and replies go where they belong", async (t) => {
+  const server = await seenMeshServer(t, certificates);
+  const { control, log } = controlPlane(t, [server], [target(["a.test"], 1)]);
+  const old = await welcomed(server);
+  t.like(await old.next(), { type: "announce", announcementId: 1 });
+  old.link.send({ type: "announceResult", announcementId: 1, results: accepted("a.test") });
+  await log.line(({ fields }) => fields.name === "a.test");
+  old.link.send({ type: "drain" });
+  const next = await welcomed(server);
+  t.like(await next.next(), { type: "announce", announcementId: 1 });
+  t.deepEqual(
+    control.attachments().map(({ state }) => state),
+    ["attached", "draining"],
+  );
+  // Withdrawn there only: the old one goes on as it is.
+  control.reconfigure({ targets: [target(["b.test"], 2)], pool }, config);
+  t.like(await next.next(), { type: "announce", announcementId: 2 });
+  old.link.end();
+  await log.line(({ message, level }) => message === "detached" && level === "info");
+  t.is(control.attached, 1);
 });
 
 test("a name that moves to another target is announced anew before it is withdrawn", async (t) => {
