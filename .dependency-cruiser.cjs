@@ -20,7 +20,7 @@ const onlyIn = (folder, name, packages) => ({
 
 /** What runs on the main thread: all else of the two roles is a data plane's, or known to both. */
 const controlPlane =
-  "^src/(public/(control-plane|proxy|start-data-planes|registry|contest|descriptor-need|sessions|grants|outbox|in-force|replay)|private/(control-plane|proxy|start-data-planes|attachment|attachments|known-addresses|public-name|announcing|health-checks|probe|status|endpoint-rules|target-book|target-caps|hosts|health|deal|pool|pool-size|token-stock|parked-share|replay))\\.ts$";
+  "^src/(public/(control-plane|proxy|start-data-planes|registry|contest|descriptor-need|sessions|grants|outbox|in-force|replay|sockets|take-over|take-over-lines|predecessor|successor|state-directory)|private/(control-plane|proxy|start-data-planes|attachment|attachments|known-addresses|public-name|announcing|health-checks|probe|status|endpoint-rules|target-book|target-caps|hosts|health|deal|pool|pool-size|token-stock|parked-share|replay))\\.ts$";
 
 module.exports = {
   forbidden: [

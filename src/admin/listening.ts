@@ -9,10 +9,16 @@ import { messageOf, ProxyError } from "../base/errors.js";
 /** How long a socket file that is in the way may take to answer before it counts as alive. */
 const staleProbeMs = 1000;
 
-/** Resolves with the address in text form. Throws `address_in_use` or `address_unavailable`. */
-export async function listenOnTcp(server: Server, address: Extract<Address, { kind: "tcp" }>): Promise<string> {
+/** Resolves with the address in text form. Throws `address_in_use` or `address_unavailable`. A `descriptor` listens already. */
+export async function listenOnTcp(
+  server: Server,
+  address: Extract<Address, { kind: "tcp" }>,
+  descriptor?: number,
+): Promise<string> {
   const { host, port } = address;
-  await listening(server, () => server.listen({ host, port, exclusive: true })).catch((cause: unknown) => {
+  await listening(server, () =>
+    server.listen(descriptor === undefined ? { host, port, exclusive: true } : { fd: descriptor }),
+  ).catch((cause: unknown) => {
     throw asProxyError(cause, `admin.listen ${formatAddress(address)}`);
   });
   const bound = server.address();
@@ -24,9 +30,14 @@ export async function listenOnTcp(server: Server, address: Extract<Address, { ki
  * Listens on a unix socket with mode 0600, in a directory that is made where it is missing. A socket file that nobody
  * answers on is left over from a process that was killed, and is replaced; any other file stays. The same errors.
  */
-export async function listenOnSocket(server: Server, path: string): Promise<string> {
+export async function listenOnSocket(server: Server, path: string, descriptor?: number): Promise<string> {
   const where = `admin.socket ${path}`;
   try {
+    if (descriptor !== undefined) {
+      // Whoever has opened it has set its mode.
+      await listening(server, () => server.listen({ fd: descriptor }));
+      return formatAddress({ kind: "unix", path });
+    }
     await mkdir(dirname(path), { recursive: true, mode: 0o700 });
     await listening(server, () => bindPrivately(server, path)).catch(async (error: NodeJS.ErrnoException) => {
       if (error.code !== "EADDRINUSE") throw error;

@@ -9,6 +9,8 @@ export type { AdminEndpoints, CommandResult } from "./answer.js";
 
 export interface AdminOptions {
   readonly listen?: readonly Address[] | undefined;
+  /** Sockets that listen already at addresses of `listen`, or at `socket`. */
+  readonly descriptors?: readonly { readonly address: Address; readonly descriptor: number }[];
   /** Path of a unix socket, created with mode 0600. */
   readonly socket?: string | undefined;
   readonly token?: string | undefined;
@@ -36,6 +38,10 @@ export async function startAdminServer(options: AdminOptions): Promise<AdminServ
       `admin.listen ${formatAddress(address)} can be reached from other machines: it needs admin.token`,
     );
   }
+  const given = (address: Address) => {
+    const text = formatAddress(address);
+    return options.descriptors?.find((one) => formatAddress(one.address) === text)?.descriptor;
+  };
   const servers: Server[] = [];
   const addresses: string[] = [];
   const open = (access: Access): Server => {
@@ -46,14 +52,18 @@ export async function startAdminServer(options: AdminOptions): Promise<AdminServ
   const close = async () => void (await Promise.all(servers.map(closeServer)));
   try {
     for (const address of listen) {
-      if (address.kind === "unix") addresses.push(await listenOnSocket(open({ by: "socket" }), address.path));
+      if (address.kind === "unix")
+        addresses.push(await listenOnSocket(open({ by: "socket" }), address.path, given(address)));
       else {
         const { host } = address;
         const server = open({ by: "address", host, loopback: isLoopback(host), token });
-        addresses.push(await listenOnTcp(server, address));
+        addresses.push(await listenOnTcp(server, address, given(address)));
       }
     }
-    if (socket !== undefined) addresses.push(await listenOnSocket(open({ by: "socket" }), socket));
+    if (socket !== undefined) {
+      const descriptor = given({ kind: "unix", path: socket });
+      addresses.push(await listenOnSocket(open({ by: "socket" }), socket, descriptor));
+    }
   } catch (error) {
     await close();
     throw error;

@@ -10,6 +10,7 @@ const fixedKeys = [
   "limits.halfOpenHellos",
   "admin",
   "transport",
+  "state",
   "log.format",
   "log.file",
 ] as const;

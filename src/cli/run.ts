@@ -1,10 +1,11 @@
 import type { CommandResult } from "../admin/server.js";
 import { atMost } from "../base/deadline.js";
-import { codeOf, messageOf } from "../base/errors.js";
+import { codeOf, messageOf, ProxyError } from "../base/errors.js";
 import { createLog, type Log } from "../base/log.js";
 import { signal } from "../base/signal.js";
 import { formatProblem } from "../settings/problem.js";
 import type { PrivateSettings, PublicSettings } from "../settings/types.js";
+import { type PassedSocket, passedSockets } from "../transport/passed-sockets.js";
 import { exitDone, exitFailed, exitSettings } from "./exit.js";
 import { needingRestart, reloaded } from "./reload-scope.js";
 import { loadSettings, type Role, reportProblems, type Settings } from "./settings.js";
@@ -59,7 +60,7 @@ export async function runProxy(role: Role, options: { settings?: string }): Prom
   }
 
   const drained = signal();
-  const running = start({ settings: started, log, reload, drain: drained.settle });
+  const running = startWithPassed({ settings: started, log, reload, drain: drained.settle });
   process.on("SIGHUP", () => void running.then(reload, () => {}));
   try {
     await running;
@@ -90,6 +91,16 @@ interface StartOptions<S extends Settings = Settings> {
   readonly log: Log;
   readonly reload: () => Promise<CommandResult>;
   readonly drain: () => void;
+  /** Listening sockets that the service manager has opened. */
+  readonly passed: readonly PassedSocket[];
+}
+
+async function startWithPassed(options: Omit<StartOptions, "passed">): Promise<Running> {
+  const passed = passedSockets(process.env, process.pid);
+  if (passed.length > 0 && !("tls" in options.settings)) {
+    throw new ProxyError("settings_invalid", "LISTEN_FDS: a private proxy takes no sockets from the service manager");
+  }
+  return start({ ...options, passed });
 }
 
 /** A role is loaded once its settings are good: what is wrong with them is said at once. */

@@ -15,6 +15,8 @@ const maxHandshakes = 256;
 const handshakesPerSecond = 50;
 const handshakeBurst = 200;
 const maxTrackedAddresses = 10_000;
+/** As Node's own: what listens already would be given less otherwise. */
+const backlog = 511;
 
 export interface MeshAdmissionOptions {
   readonly pem: MeshPem;
@@ -24,8 +26,11 @@ export interface MeshAdmissionOptions {
 }
 
 export interface MeshAdmission {
-  /** Resolves with the address in text form. Throws `address_in_use` or `address_unavailable`. */
-  listen(address: Address): Promise<string>;
+  /**
+   * Resolves with the address in text form. Throws `address_in_use` or `address_unavailable`. A `descriptor` listens
+   * there already, and is this server's from here on.
+   */
+  listen(address: Address, descriptor?: number): Promise<string>;
   /** Stops listening and drops unfinished handshakes. Admitted sockets are not touched. */
   stopListening(): void;
   /** Resolves when it no longer listens and every socket it ever admitted is closed; those on unix sockets it closes. */
@@ -132,7 +137,7 @@ export function createMeshAdmission(options: MeshAdmissionOptions): MeshAdmissio
   }
 
   return {
-    listen(address) {
+    listen(address, descriptor) {
       const server = createServer(address.kind === "unix" ? acceptUnix : accept);
       servers.push(server);
       return new Promise((resolve, reject) => {
@@ -141,13 +146,15 @@ export function createMeshAdmission(options: MeshAdmissionOptions): MeshAdmissio
           reject(new ProxyError(code, `mesh.listen ${formatAddress(address)}: ${cause.message}`, { cause }));
         });
         const where = address.kind === "unix" ? { path: address.path } : { host: address.host, port: address.port };
-        server.listen({ ...where, exclusive: true }, () => {
+        const listening = () => {
           server.removeAllListeners("error");
           server.on("error", (error) => refused("descriptors_exhausted", "", error.message));
           const bound = server.address();
           if (bound === null || typeof bound === "string") return resolve(formatAddress(address));
           resolve(formatAddress({ kind: "tcp", host: bound.address, port: bound.port }));
-        });
+        };
+        if (descriptor === undefined) server.listen({ ...where, exclusive: true }, listening);
+        else server.listen({ fd: descriptor }, backlog, listening);
       });
     },
     stopListening() {

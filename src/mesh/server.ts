@@ -1,7 +1,7 @@
 import type { TLSSocket } from "node:tls";
 import { Server, ServerCredentials, type ServerDuplexStream, status } from "@grpc/grpc-js";
 import { HealthImplementation } from "grpc-health-check";
-import type { Address } from "../base/address.js";
+import { type Address, formatAddress } from "../base/address.js";
 import { messageOf, ProxyError } from "../base/errors.js";
 import type { ReasonCode } from "../base/reasons.js";
 import { createMeshAdmission } from "./admission.js";
@@ -21,6 +21,10 @@ const farewellMs = 2000;
 
 export interface MeshServerOptions {
   readonly listen: readonly Address[];
+  /** Sockets that listen already, in the place of those addresses; they are the server's when it has started. */
+  readonly descriptors?: readonly { readonly address: Address; readonly descriptor: number }[];
+  /** Nobody is accepted until `accept`. */
+  readonly holds?: boolean;
   readonly pem: MeshPem;
   readonly keepalive: { readonly intervalMs: number; readonly timeoutMs: number };
   /**
@@ -36,6 +40,8 @@ export interface MeshServerOptions {
 
 export interface MeshServer {
   readonly addresses: readonly string[];
+  /** Where it held back at the start. Throws as the start does. */
+  accept(): Promise<void>;
   /** What gRPC health checking answers. */
   setServing(serving: boolean): void;
   /** Stops listening; the streams go on. */
@@ -81,8 +87,19 @@ export async function startMeshServer(options: MeshServerOptions): Promise<MeshS
   });
 
   const addresses: string[] = [];
+  async function accept(): Promise<void> {
+    for (const address of options.listen) {
+      const text = formatAddress(address);
+      const given = options.descriptors?.filter((one) => formatAddress(one.address) === text) ?? [];
+      if (given.length === 0) addresses.push(await admission.listen(address));
+      for (const [at, { descriptor }] of given.entries()) {
+        const bound = await admission.listen(address, descriptor);
+        if (at === 0) addresses.push(bound);
+      }
+    }
+  }
   try {
-    for (const address of options.listen) addresses.push(await admission.listen(address));
+    if (options.holds !== true) await accept();
   } catch (error) {
     admission.stopListening();
     server.forceShutdown();
@@ -91,6 +108,7 @@ export async function startMeshServer(options: MeshServerOptions): Promise<MeshS
 
   return {
     addresses,
+    accept,
     setServing(serving) {
       health.setStatus("", serving ? "SERVING" : "NOT_SERVING");
       health.setStatus(meshServiceName, serving ? "SERVING" : "NOT_SERVING");

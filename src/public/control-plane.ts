@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { createSlots } from "../base/count-board.js";
 import type { CounterTotals } from "../base/counters.js";
-import { monotonic } from "../base/deadline.js";
+import { atMost, monotonic } from "../base/deadline.js";
 import type { Log } from "../base/log.js";
 import type { Port } from "../base/port.js";
 import { type ReasonCode, reason } from "../base/reasons.js";
@@ -28,6 +28,10 @@ const oncePerSecond: ReadonlySet<ReasonCode> = new Set([
   "mesh_rate_limited",
   "descriptors_exhausted",
 ]);
+/** How often a process that takes over looks whether the private proxies have come. */
+const lookForSessionsMs = 20;
+/** A client may be dealt to another worker, and be passed on again with its hello. */
+const mostPasses = 2;
 /** Keeps a message far below the 4 MiB that gRPC takes, however long names and details are. */
 const maxResultsPerMessage = 2000;
 
@@ -41,6 +45,8 @@ export interface PublicControlPlaneOptions {
   readonly rendezvousEndpoints: readonly string[];
   readonly keepalive: { readonly intervalMs: number; readonly timeoutMs: number };
   readonly counters: () => CounterTotals;
+  /** The data planes accept nobody until `accept`. */
+  readonly holds?: boolean;
   /** Counts a refusal on the mesh. */
   readonly refuse: (code: ReasonCode) => void;
 }
@@ -54,10 +60,30 @@ export interface PublicControlPlane {
   reconfigure(grants: readonly GrantStatement[], config: Omit<PublicDataPlaneConfig, "grantedPatterns">): void;
   readonly accepted: number;
   readonly attached: number;
+  /** Data planes that held back at the start accept from now on. */
+  accept(): void;
+  /** Tells every private proxy, once, that this process is about to stop; and goes on. */
+  tellDrain(): void;
+  /** The sessions that are not about to leave, for whoever takes over: how many names of each are accepted. */
+  expected(): ExpectedSession[];
+  /** Resolves when as much is announced here, or the time is over. */
+  haveCome(expected: readonly ExpectedSession[], ms: number): Promise<void>;
+  /**
+   * Stops accepting clients, waits at most so long until none that was accepted waits for a dial-back, and then accepts
+   * no dial-backs either.
+   */
+  stopAccepting(ms: number): Promise<void>;
   /** Tells every private proxy, then lets the data plane finish. Resolves when no connection is left. */
   drain(): Promise<void>;
   /** Cuts what is left. Resolves when the data plane has closed. */
   close(): Promise<void>;
+}
+
+/** One private proxy process, and what it serves. */
+export interface ExpectedSession {
+  readonly identity: string;
+  readonly instance: string;
+  readonly names: number;
 }
 
 export interface AttachmentStatus {
@@ -79,6 +105,12 @@ export function createPublicControlPlane(options: PublicControlPlaneOptions): Pu
   const succession = new Set<NodeJS.Timeout>();
   const drained = signal();
   const closed = signal();
+  const deaf = signal();
+  let quiet = signal();
+  let isTold = false;
+  /** What private proxies ask of the pool while nobody is accepted: what they would dial is still another process's. */
+  const heldAsks = options.holds === true ? new Map<string, ToPublicDataPlane>() : undefined;
+  let holds = options.holds === true;
   const slots = createSlots<string>(maxSlots);
   const inForce = createInForce((mark) => port.post({ type: "mark", mark }));
   const rateLimitLines = tokenBuckets({ perSecond: 1, burst: 1, maxKeys: 1000 });
@@ -134,7 +166,7 @@ export function createPublicControlPlane(options: PublicControlPlaneOptions): Pu
             port.post({ type: "queued", session: session.id, token: message.token, msLeft: message.msLeft });
             return;
           case "poolState":
-            if (!session.leaving) port.post({ ...message, type: "pool", session: session.id });
+            if (!session.leaving) askPool({ ...message, type: "pool", session: session.id });
             return;
           case "leaving":
             session.leaving = true;
@@ -168,6 +200,31 @@ export function createPublicControlPlane(options: PublicControlPlaneOptions): Pu
     );
     sessions.check();
   });
+
+  function askPool(message: Extract<ToPublicDataPlane, { type: "pool" }>): void {
+    if (holds) heldAsks?.set(message.session, message);
+    else port.post(message);
+  }
+
+  function tellDrain(): void {
+    if (isTold) return;
+    isTold = true;
+    for (const session of sessions.all()) session.link.send({ type: "drain" });
+  }
+
+  function expected(): ExpectedSession[] {
+    const names = new Map<string, number>();
+    for (const { session, status } of registry.list()) {
+      if (status === "accepted") names.set(session, (names.get(session) ?? 0) + 1);
+    }
+    return [...sessions.all()]
+      .filter(({ leaving }) => !leaving)
+      .map(({ id, identity, hello }) => ({
+        identity: identity.text,
+        instance: hello.instance,
+        names: names.get(id) ?? 0,
+      }));
+  }
 
   /** Its names stay with its identity until the same instance has announced them anew: nobody who waits may get between. */
   function keepForSuccessor({ id }: Session): void {
@@ -243,6 +300,10 @@ export function createPublicControlPlane(options: PublicControlPlaneOptions): Pu
         return log.warn({ listener: message.listener, detail: message.detail }, `accepting ${message.state}`);
       case "fault":
         return log.error({ fault: message.message }, "a fault of this program");
+      case "quiet":
+        return quiet.settle();
+      case "deaf":
+        return deaf.settle();
       case "drained":
         return drained.settle();
       case "closed":
@@ -285,8 +346,38 @@ export function createPublicControlPlane(options: PublicControlPlaneOptions): Pu
     get attached() {
       return sessions.size;
     },
+    accept() {
+      holds = false;
+      port.post({ type: "accept" });
+      for (const [session, ask] of heldAsks ?? []) if (sessions.get(session)?.leaving === false) port.post(ask);
+      heldAsks?.clear();
+    },
+    tellDrain,
+    expected,
+    async haveCome(awaited, ms) {
+      const until = monotonic() + ms;
+      const key = ({ identity, instance }: ExpectedSession) => `${identity} ${instance}`;
+      for (;;) {
+        const here = new Map(expected().map((session) => [key(session), session.names]));
+        if (awaited.every((session) => (here.get(key(session)) ?? -1) >= session.names)) return;
+        if (monotonic() >= until) return;
+        await new Promise((resolve) => setTimeout(resolve, lookForSessionsMs));
+      }
+    },
+    async stopAccepting(ms) {
+      const until = monotonic() + ms;
+      // A connection may be on its way from one worker to another, twice at most, when both have said that they have none.
+      for (let round = 0; round <= mostPasses; round++) {
+        quiet = signal();
+        port.post({ type: "quiesce" });
+        await atMost(quiet.settled, Math.max(0, until - monotonic()));
+        if (monotonic() >= until) break;
+      }
+      port.post({ type: "deafen" });
+      await deaf.settled;
+    },
     async drain() {
-      for (const session of sessions.all()) session.link.send({ type: "drain" });
+      tellDrain();
       port.post({ type: "drain" });
       await drained.settled;
     },
@@ -295,6 +386,8 @@ export function createPublicControlPlane(options: PublicControlPlaneOptions): Pu
       await closed.settled;
       drained.settle();
       unwatch();
+      quiet.settle();
+      deaf.settle();
       sessions.close();
       inForce.close();
       for (const timer of succession) clearTimeout(timer);

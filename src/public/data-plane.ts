@@ -12,7 +12,7 @@ import type { Transport } from "../transport/transport.js";
 import type { ClientTallies } from "./client-tallies.js";
 import { serveClient } from "./connection.js";
 import { receiveDialBack, receivePassedDialBack } from "./dial-back.js";
-import { startListeners } from "./listeners.js";
+import { type Listeners, startListeners } from "./listeners.js";
 import { createLiveConnections, type LiveConnection, type LiveConnections } from "./live-connections.js";
 import type { Loads } from "./loads.js";
 import type { BegunConnection, FromPublicDataPlane, PublicDataPlaneConfig, ToPublicDataPlane } from "./messages.js";
@@ -71,10 +71,13 @@ export interface PublicDataPlaneOptions {
   readonly tallies: ClientTallies;
   /** Where there are several workers: the others. */
   readonly exchange?: Exchange | undefined;
+  /** It accepts nobody until it is told to: another process does so far. */
+  readonly holds?: boolean;
   /** It takes the place of a worker that ended a moment ago. */
   readonly replaces?: boolean;
 }
 
+/** Where it listens; nowhere yet where it holds back. */
 export interface PublicDataPlane {
   readonly clientAddresses: readonly EndpointAddress[];
   readonly rendezvousAddresses: readonly EndpointAddress[];
@@ -198,17 +201,26 @@ export async function startPublicDataPlane(options: PublicDataPlaneOptions): Pro
     else void serveClient(client, plane, begun);
   }
 
-  const listeners = await startListeners({
-    transport,
-    // The other workers' clients count among the descriptors, too; each has about as many as this one.
-    clients: { listen: options.clientListen, accept: acceptClient, owes: () => connections.unmet * workers },
-    rendezvous: { listen: options.rendezvousListen, accept: (dialBack) => void receiveDialBack(dialBack, plane) },
-    starved: (listener, state, detail) => port.post({ type: "starved", listener, state, detail }),
-  });
+  let listeners: Listeners | undefined;
+  /** Nobody could park here any more. */
+  let isDeaf = false;
+
+  async function listen(): Promise<void> {
+    listeners = await startListeners({
+      transport,
+      // The other workers' clients count among the descriptors, too; each has about as many as this one.
+      clients: { listen: options.clientListen, accept: acceptClient, owes: () => connections.unmet * workers },
+      rendezvous: { listen: options.rendezvousListen, accept: (dialBack) => void receiveDialBack(dialBack, plane) },
+      starved: (listener, state, detail) => port.post({ type: "starved", listener, state, detail }),
+    });
+    if (closing) await listeners.close();
+  }
+
+  if (options.holds !== true) await listen();
 
   async function close(): Promise<void> {
     closing = true;
-    const closed = listeners.close();
+    const closed = listeners?.close();
     connections.cutAll();
     pool.close();
     tokens.close();
@@ -242,7 +254,7 @@ export async function startPublicDataPlane(options: PublicDataPlaneOptions): Pro
         pool.sessionGone(message.session);
         return;
       case "pool":
-        pool.ask(message.session, message);
+        if (!isDeaf) pool.ask(message.session, message);
         return;
       case "queued":
         tokens.find(message.session, message.token)?.queued(message.msLeft);
@@ -279,8 +291,22 @@ export async function startPublicDataPlane(options: PublicDataPlaneOptions): Pro
         else takeClient(endpoint, as.kind === "begun" ? as.begun : undefined);
         return;
       }
+      case "accept":
+        names.started();
+        listen().catch((error: unknown) => port.post({ type: "fault", message: stackOf(error) }));
+        return;
+      case "quiesce":
+        void listeners?.closeClients();
+        connections.whenAllMet(() => port.post({ type: "quiet" }));
+        return;
+      case "deafen":
+        isDeaf = true;
+        void listeners?.close();
+        pool.close();
+        port.post({ type: "deaf" });
+        return;
       case "drain":
-        void listeners.closeClients();
+        void listeners?.closeClients();
         connections.whenEmpty(() => port.post({ type: "drained" }));
         return;
       case "close":
@@ -289,6 +315,6 @@ export async function startPublicDataPlane(options: PublicDataPlaneOptions): Pro
     }
   });
 
-  const { clientAddresses, rendezvousAddresses } = listeners;
+  const { clientAddresses = [], rendezvousAddresses = [] } = listeners ?? {};
   return { clientAddresses, rendezvousAddresses };
 }

@@ -56,6 +56,8 @@ export interface LiveConnections {
   cutAll(): void;
   /** Called when the last connection has ended. */
   whenEmpty(callback: () => void): void;
+  /** Called once, when none is left that is neither spliced nor over. */
+  whenAllMet(callback: () => void): void;
 }
 
 /** What the connections of one data plane share. */
@@ -69,6 +71,9 @@ interface Shared {
   readonly tallies?: ClientTallies;
   countSession(session: string, by: 1 | -1): void;
   emptied: (() => void) | undefined;
+  /** Connections that are not spliced yet. */
+  unmet: number;
+  allMet: (() => void) | undefined;
 }
 
 export function createLiveConnections(options: {
@@ -84,7 +89,6 @@ export function createLiveConnections(options: {
   const perSession = new Map<string, number>();
   const prefix = randomBytes(4).toString("hex");
   let serial = 0;
-  let spliced = 0;
   const live = createRoster<Connection>();
   const shared: Shared = {
     reports: () => true,
@@ -96,13 +100,15 @@ export function createLiveConnections(options: {
       if (count === 0) perSession.delete(session);
       else perSession.set(session, count);
       loads?.countSpliced(session, by);
-      spliced += by;
     },
     emptied: undefined,
+    unmet: 0,
+    allMet: undefined,
   };
 
   return {
     open(client, begun) {
+      shared.unmet++;
       const connection = new Connection(shared, begun?.id ?? `${prefix}-${(serial++).toString(36)}`, client, begun);
       live.add(connection);
       loads?.setLive(live.size);
@@ -113,7 +119,7 @@ export function createLiveConnections(options: {
       return live.size;
     },
     get unmet() {
-      return live.size - spliced;
+      return shared.unmet;
     },
     splicedTo: (session) => perSession.get(session) ?? 0,
     cutSession(session) {
@@ -126,7 +132,20 @@ export function createLiveConnections(options: {
       shared.emptied = callback;
       if (live.size === 0) callback();
     },
+    whenAllMet(callback) {
+      shared.allMet = callback;
+      met(shared, 0);
+    },
   };
+}
+
+/** So many have been spliced, or have ended before. */
+function met(shared: Shared, count: 0 | 1): void {
+  shared.unmet -= count;
+  if (shared.unmet > 0 || shared.allMet === undefined) return;
+  const tell = shared.allMet;
+  shared.allMet = undefined;
+  tell();
 }
 
 /** A class, and not closures, because there are thousands at once: once it is spliced it holds little. */
@@ -231,6 +250,7 @@ class Connection implements LiveConnection, RosterMember {
     // It was cut in the very moment in which it was joined.
     if (!this.#open) return started.cut();
     this.#splice = started;
+    met(this.#shared, 1);
     this.#announcer = to;
     this.#helloBytes = helloBytes;
     this.#abandon = undefined;
@@ -283,6 +303,7 @@ class Connection implements LiveConnection, RosterMember {
   #forget(): void {
     const { live, loads, tallies, emptied } = this.#shared;
     this.#open = false;
+    if (this.#splice === undefined) met(this.#shared, 1);
     if (this.#addressPlace !== undefined) tallies?.leaveAddress(this.#addressPlace);
     if (this.#namePlace !== undefined) tallies?.leaveName(this.#namePlace);
     this.#splice = undefined;

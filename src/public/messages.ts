@@ -98,6 +98,12 @@ export type ToPublicDataPlane =
   | { readonly type: "mark"; readonly mark: number }
   /** A connection that came to another worker is yours from here on. */
   | { readonly type: "passed"; readonly passed: PassedEndpoint; readonly as: PassedAs }
+  /** Accept clients and dial-backs, where that was held back at the start. */
+  | { readonly type: "accept" }
+  /** Stop accepting clients; `quiet` follows when none of those that were accepted waits for a dial-back. */
+  | { readonly type: "quiesce" }
+  /** Accept no dial-backs either, and park none; `deaf` follows at once. */
+  | { readonly type: "deafen" }
   /** Stop accepting clients; `drained` follows when the last connection has ended. */
   | { readonly type: "drain" }
   /** Cut everything; `closed` follows. */
@@ -160,5 +166,7 @@ export type FromPublicDataPlane =
       readonly detail: string;
     }
   | { readonly type: "fault"; readonly message: string }
+  | { readonly type: "quiet" }
+  | { readonly type: "deaf" }
   | { readonly type: "drained" }
   | { readonly type: "closed" };

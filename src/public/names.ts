@@ -44,6 +44,8 @@ export interface Names {
   attached(session: SessionFacts): void;
   announced(names: AnnouncedNames): void;
   withdrawn(session: string, announcementId: number, patterns: readonly string[]): void;
+  /** Clients come from now on, not since this was made: the hold at the start begins. */
+  started(): void;
   /** Everything the session announced is gone; its names are held for a while, since it may come back. */
   sessionLeft(session: string): void;
   sessionGone(session: string): void;
@@ -52,7 +54,7 @@ export interface Names {
 
 export function createNames(options: { now: () => number }): Names {
   const { now } = options;
-  const startedAt = now();
+  let startedAt = now();
   const table = createPatternTable<Announcer>();
   const sessions = new Map<string, { facts: SessionFacts; announcements: Map<number, Announcement> }>();
   /** Patterns whose last announcer left, and when; kept for as long as a client may be held for them. */
@@ -219,6 +221,10 @@ export function createNames(options: { now: () => number }): Names {
         entry.patterns.delete(text);
       }
       if (entry.patterns.size === 0) sessions.get(session)?.announcements.delete(announcementId);
+    },
+
+    started() {
+      startedAt = now();
     },
 
     sessionLeft: drop,

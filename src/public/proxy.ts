@@ -5,6 +5,7 @@ import { type AdminServer, type CommandResult, startAdminServer } from "../admin
 import type { RunState, Status } from "../admin/status.js";
 import { createCounters, readCounters } from "../base/counters.js";
 import { atMost } from "../base/deadline.js";
+import { codeOf, messageOf } from "../base/errors.js";
 import type { Log } from "../base/log.js";
 import { softwareVersion } from "../base/version.js";
 import { startMeshServer } from "../mesh/server.js";
@@ -12,11 +13,17 @@ import type { PublicSettings } from "../settings/types.js";
 import { addressText } from "../transport/address-text.js";
 import { descriptorLimit } from "../transport/descriptors.js";
 import type { EndpointAddress } from "../transport/endpoint.js";
+import type { PassedSocket } from "../transport/passed-sockets.js";
 import { createPublicControlPlane } from "./control-plane.js";
 import { descriptorNeed } from "./descriptor-need.js";
 import { createGrants } from "./grants.js";
 import type { PublicDataPlaneConfig } from "./messages.js";
+import { openSockets } from "./sockets.js";
 import { startDataPlanes } from "./start-data-planes.js";
+import { takeOver } from "./take-over.js";
+
+/** Clients wait in the system's queue meanwhile. */
+const longestPauseMs = 10_000;
 
 export interface PublicProxyOptions {
   readonly settings: PublicSettings;
@@ -25,6 +32,8 @@ export interface PublicProxyOptions {
   readonly reload?: () => Promise<CommandResult>;
   /** `POST /drain` calls it; it is to stop the proxy, and is called again where that is asked for again. */
   readonly drain?: () => void;
+  /** Listening sockets that the service manager has opened. */
+  readonly passed?: readonly PassedSocket[];
   /** Tests: every message between the planes goes through a structured clone. */
   readonly cloneMessages?: boolean;
   /** Tests: another entry for the workers of the epoll engine. */
@@ -52,8 +61,15 @@ export async function startPublicProxy(options: PublicProxyOptions): Promise<Pub
   const undo: (() => Promise<void>)[] = [];
 
   try {
+    const sockets = await openSockets(settings, options.passed ?? [], log);
+    const { inherited, predecessor } = sockets;
+    const holds = predecessor !== undefined;
+    undo.push(async () => sockets.close());
     const dataPlanes = await startDataPlanes({
       settings,
+      inherited,
+      holds,
+      handsOver: sockets.handsOver,
       config: { ...dataPlaneConfig(settings), grantedPatterns: createGrants(settings.grants).patterns },
       log,
       cloneMessages: options.cloneMessages === true,
@@ -71,11 +87,14 @@ export async function startPublicProxy(options: PublicProxyOptions): Promise<Pub
       rendezvousEndpoints: advertised(settings, dataPlanes.rendezvousAddresses),
       keepalive: settings.mesh.keepalive,
       counters,
+      holds,
       refuse: (code) => controlCounters.refuse(code),
     });
     undo.push(() => control.close());
     const mesh = await startMeshServer({
       listen: settings.mesh.listen,
+      descriptors: sockets.mesh.inheritable,
+      holds,
       pem: {
         certificate: readFileSync(settings.mesh.certificate),
         key: readFileSync(settings.mesh.key),
@@ -115,8 +134,12 @@ export async function startPublicProxy(options: PublicProxyOptions): Promise<Pub
       announcements: () => control.accepted,
       pooledDialBacks: () => dataPlanes.pooled(),
     });
-    const admin: AdminServer = await startAdminServer({
+    if (predecessor !== undefined) {
+      await takeOver(predecessor, { control, mesh, log });
+    }
+    const startedAdmin = startAdminServer({
       ...settings.admin,
+      descriptors: inherited.filter(({ use }) => use === "admin"),
       endpoints: {
         ready: () => state === "serving",
         state: () => state,
@@ -124,6 +147,12 @@ export async function startPublicProxy(options: PublicProxyOptions): Promise<Pub
         metrics: () => metrics.expose(),
         commands: commandsOf(options, () => ({ live: status().connections.live, graceMs: settings.shutdown.graceMs })),
       },
+    });
+    const admin: AdminServer = await startedAdmin.catch((error: unknown) => {
+      if (!holds) throw error;
+      // Clients come here by now, and nowhere else.
+      log.error({ reason: codeOf(error), detail: messageOf(error) }, "without an admin endpoint");
+      return { addresses: [], close: async () => {} };
     });
     undo.push(() => admin.close());
 
@@ -149,6 +178,40 @@ export async function startPublicProxy(options: PublicProxyOptions): Promise<Pub
       );
     }
 
+    let isStopping = false;
+
+    function beginDrain(why: string): void {
+      if (state !== "serving") return;
+      state = "draining";
+      mesh.setServing(false);
+      const { live } = status().connections;
+      log.info({ live, graceMs: settings.shutdown.graceMs }, why);
+      mesh.stopListening();
+      control.tellDrain();
+    }
+
+    async function stop(): Promise<void> {
+      if (isStopping) return end();
+      isStopping = true;
+      beginDrain("public proxy is stopping");
+      await atMost(control.drain(), settings.shutdown.graceMs);
+      await end();
+    }
+
+    await sockets.awaitSuccessor({
+      name: settings.name,
+      listeners: [...dataPlanes.inheritable, ...sockets.mesh.inheritable],
+      async begin() {
+        beginDrain("public proxy is handing over");
+        dataPlanes.handedOver();
+        sockets.mesh.handedOver();
+        await admin.close();
+        return control.expected();
+      },
+      stopAccepting: () => control.stopAccepting(Math.min(settings.rendezvous.attemptTimeoutMs, longestPauseMs)),
+      done: () => (options.drain === undefined ? void stop() : options.drain()),
+    });
+
     async function end(): Promise<void> {
       if (state === "stopped") return;
       state = "stopped";
@@ -169,16 +232,7 @@ export async function startPublicProxy(options: PublicProxyOptions): Promise<Pub
         if (isOtherLimit) warnOfDescriptors();
         control.reconfigure(next.grants, dataPlaneConfig(next));
       },
-      async stop() {
-        if (state !== "serving") return end();
-        state = "draining";
-        mesh.setServing(false);
-        const { live } = status().connections;
-        log.info({ live, graceMs: settings.shutdown.graceMs }, "public proxy is stopping");
-        mesh.stopListening();
-        await atMost(control.drain(), settings.shutdown.graceMs);
-        await end();
-      },
+      stop,
     };
   } catch (error) {
     for (const step of undo.reverse()) await step();

@@ -18,6 +18,7 @@ export interface Replay {
 
 export function createReplay(): Replay {
   let configure: ToPublicDataPlane | undefined;
+  let accept: ToPublicDataPlane | undefined;
   const sessions = new Map<string, KnownSession>();
 
   function noteNames({ session, announcementId, patterns, alpn, weight, priority }: AnnouncedNames): void {
@@ -35,6 +36,9 @@ export function createReplay(): Replay {
       switch (message.type) {
         case "configure":
           configure = message;
+          return;
+        case "accept":
+          accept = message;
           return;
         case "attached":
           sessions.set(message.session.session, {
@@ -88,6 +92,8 @@ export function createReplay(): Replay {
         }
       }
       if (names.length > 0) messages.push({ type: "announced", names });
+      // Last: by then it knows who serves what.
+      if (accept !== undefined) messages.push(accept);
       return messages;
     },
   };

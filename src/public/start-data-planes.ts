@@ -8,6 +8,7 @@ import type { EndpointAddress } from "../transport/endpoint.js";
 import { type WorkerStatus, workerCount } from "../transport/epoll/crew.js";
 import { startCrewPort } from "../transport/epoll/crew-port.js";
 import { bindForWorkers } from "../transport/epoll/worker-listeners.js";
+import type { InheritedListener } from "../transport/inherited.js";
 import { createNodeTransport } from "../transport/node/transport.js";
 import { clearClientTables, createClientTables, createClientTallies } from "./client-tallies.js";
 import { startPublicDataPlane } from "./data-plane.js";
@@ -20,6 +21,12 @@ export interface DataPlanesOptions {
   readonly settings: PublicSettings;
   readonly config: PublicDataPlaneConfig;
   readonly log: Log;
+  /** Sockets for `tls` and `rendezvous` that another process has opened. */
+  readonly inherited: readonly InheritedListener[];
+  /** Nobody is accepted until the data planes are told to. */
+  readonly holds: boolean;
+  /** The sockets are to be handed to another process later; this takes system calls that not every system has. */
+  readonly handsOver: boolean;
   /** Tests: every message on one thread goes through a structured clone, as it does between threads. */
   readonly cloneMessages: boolean;
   /** Tests: another entry for the workers. */
@@ -36,6 +43,10 @@ export interface DataPlanes {
   readonly counters: readonly SharedArrayBuffer[];
   readonly clientAddresses: readonly EndpointAddress[];
   readonly rendezvousAddresses: readonly EndpointAddress[];
+  /** What another process could take over. */
+  readonly inheritable: readonly InheritedListener[];
+  /** It has. */
+  handedOver(): void;
   /** Parked dial-backs. */
   pooled(): number;
   /** Empty where there are no threads. */
@@ -58,17 +69,25 @@ export async function startDataPlanes(options: DataPlanesOptions): Promise<DataP
 
 type Started = Omit<DataPlanes, "engine" | "why">;
 
-async function startOnThisThread({ settings, config, cloneMessages }: DataPlanesOptions): Promise<Started> {
+async function startOnThisThread(options: DataPlanesOptions): Promise<Started> {
+  const { settings, config, cloneMessages, inherited, holds } = options;
+  const uses = { rendezvous: settings.rendezvous.listen, tls: settings.tls.listen };
+  const isOurs = options.handsOver || inherited.length > 0;
+  const sockets = isOurs ? await bindForWorkers(1, uses, inherited) : undefined;
+  const given = sockets?.byWorker[0];
+  const listen = (use: "tls" | "rendezvous") =>
+    given?.filter((one) => one.use === use).map(({ address }) => address) ?? settings[use].listen;
   const [port, dataPort] = inThreadPorts<FromPublicDataPlane, ToPublicDataPlane>({ clone: cloneMessages });
   const counters = createCounters();
   const board = createLoadBoard(1);
   const { clientAddresses, rendezvousAddresses } = await startPublicDataPlane({
-    transport: createNodeTransport(),
+    transport: createNodeTransport(given),
     port: dataPort,
     counters,
     config,
-    clientListen: settings.tls.listen,
-    rendezvousListen: settings.rendezvous.listen,
+    clientListen: listen("tls"),
+    rendezvousListen: listen("rendezvous"),
+    holds,
     worker: 0,
     loads: createLoads(board, 0),
     tallies: createClientTallies(createClientTables(1, settings.limits.connections), 0),
@@ -76,11 +95,16 @@ async function startOnThisThread({ settings, config, cloneMessages }: DataPlanes
   return {
     port,
     counters: [counters.buffer],
-    clientAddresses,
-    rendezvousAddresses,
+    clientAddresses: sockets?.bound("tls") ?? clientAddresses,
+    rendezvousAddresses: sockets?.bound("rendezvous") ?? rendezvousAddresses,
+    inheritable: sockets?.inheritable ?? [],
+    handedOver: () => sockets?.handedOver(),
     pooled: () => readPooled(board),
     workers: () => [],
-    stop: async () => dataPort.close(),
+    async stop() {
+      dataPort.close();
+      for (const { closed } of given ?? []) closed();
+    },
   };
 }
 
@@ -94,17 +118,21 @@ async function startWorkers(options: DataPlanesOptions, workers: number): Promis
   /** Begun connections that each worker was sent: those that it has not taken up die with it. */
   const sent = counters.map(() => 0);
   const replay = createReplay();
-  const listeners = await bindForWorkers(workers, {
-    rendezvous: settings.rendezvous.listen,
-    clients: settings.tls.listen,
-  });
+  const uses = { rendezvous: settings.rendezvous.listen, tls: settings.tls.listen };
+  const listeners = await bindForWorkers(workers, uses, options.inherited);
   const crew = await startCrewPort<FromPublicDataPlane, ToPublicDataPlane>({
     entry: options.workerEntry ?? new URL("./worker.js", import.meta.url),
     workers,
     maxPipes: settings.transport.maxPipes,
     listeners: listeners.byWorker,
     log,
-    role: (worker): PublicWorkerRole => ({ config: options.config, counters: counters[worker]!, board, clientTables }),
+    role: (worker): PublicWorkerRole => ({
+      config: options.config,
+      holds: options.holds,
+      counters: counters[worker]!,
+      board,
+      clientTables,
+    }),
     replay: replay.messages,
     deliver(message, lines) {
       replay.note(message);
@@ -133,8 +161,10 @@ async function startWorkers(options: DataPlanesOptions, workers: number): Promis
   return {
     port: crew.port,
     counters: [...counters, lost.buffer],
-    clientAddresses: listeners.bound("clients"),
+    clientAddresses: listeners.bound("tls"),
     rendezvousAddresses: listeners.bound("rendezvous"),
+    inheritable: listeners.inheritable,
+    handedOver: listeners.handedOver,
     pooled: () => readPooled(board),
     workers() {
       const live = readLive(board);

@@ -6,9 +6,11 @@ import { startPublicDataPlane } from "./data-plane.js";
 import { createLoads } from "./loads.js";
 import type { FromPublicDataPlane, PublicDataPlaneConfig, ToPublicDataPlane } from "./messages.js";
 
-/** What a worker of a public proxy is given. Its listening sockets are for `clients` or for `rendezvous`. */
+/** What a worker of a public proxy is given. Its listening sockets are for `tls` or for `rendezvous`. */
 export interface PublicWorkerRole {
   readonly config: PublicDataPlaneConfig;
+  /** It accepts nobody until it is told to. */
+  readonly holds: boolean;
   readonly counters: SharedArrayBuffer;
   readonly board: SharedArrayBuffer;
   readonly clientTables: ClientTables;
@@ -26,8 +28,9 @@ await bootWorker<PublicWorkerRole, ToPublicDataPlane, FromPublicDataPlane>(
       loads: createLoads(role.board, worker),
       tallies: createClientTallies(role.clientTables, worker),
       config: role.config,
-      clientListen: listening("clients"),
+      clientListen: listening("tls"),
       rendezvousListen: listening("rendezvous"),
+      holds: role.holds,
       exchange: exchange.workers > 1 ? exchange : undefined,
     });
   },

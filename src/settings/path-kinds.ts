@@ -30,6 +30,19 @@ export const socketPath: Kind<string> = textKind("the path of a unix socket", (t
   };
 });
 
+/** The longest name of a socket that is made in the state directory. */
+const longestSocketName = "/take-over.sock";
+
+/** A directory with room for the names of sockets in it. */
+export const stateDirectory: Kind<string> = textKind("the path of a directory", (text, place) => {
+  if (text === "" || text.includes("\0")) return { problem: "expected the path of a directory" };
+  const value = resolve(place.directory, text);
+  const most = maxUnixPathBytes - longestSocketName.length;
+  const bytes = Buffer.byteLength(value);
+  if (bytes <= most) return { value };
+  return { problem: `the path ${value} has ${bytes} bytes, at most ${most} leave room for a unix socket in it` };
+});
+
 /** What keeps a file from being read; undefined where nothing does. */
 export function fileProblem(file: string): string | undefined {
   try {

@@ -1,5 +1,5 @@
 import { flag, integer, milliseconds, oneOf, text } from "./kinds.js";
-import { path, readableFile } from "./path-kinds.js";
+import { path, readableFile, stateDirectory } from "./path-kinds.js";
 import { optional, required, type Schema, setting } from "./schema.js";
 
 /** What the settings of both roles have in common. */
@@ -68,6 +68,12 @@ export const both = {
       integer(1, 65_536),
       256,
       "How many pipes the epoll engine keeps for bulk transfers, in all threads together; beyond it bytes are copied. A pipe takes two descriptors and 256 KiB, each of the first 16 of a thread 1 MiB; unprivileged users may have 64 MiB of them (`fs.pipe-user-pages-soft`), and what goes beyond is copied.",
+    ),
+  },
+  state: {
+    directory: optional(
+      stateDirectory,
+      "A directory of this proxy's own, which is made with mode 0700 where it is missing, and must belong to the user it runs as and be closed to all others. A public proxy that is started while another one with this directory runs takes over from it, listening sockets and all ([upgrades](upgrades.md)). Without it a second one finds its addresses in use. Private proxies keep nothing there so far.",
     ),
   },
   log: {

@@ -41,6 +41,7 @@ export interface PublicSettings {
   readonly splice: SpliceLimits;
   readonly shutdown: { readonly graceMs: number };
   readonly transport: TransportSettings;
+  readonly state: { readonly directory?: string };
   readonly log: LogSettings;
 }
 
@@ -63,6 +64,7 @@ export interface PrivateSettings {
   readonly splice: SpliceLimits;
   readonly shutdown: { readonly graceMs: number };
   readonly transport: TransportSettings;
+  readonly state: { readonly directory?: string };
   readonly log: LogSettings;
 }
 

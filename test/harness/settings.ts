@@ -53,6 +53,7 @@ export function publicSettings(
     splice: { idleTimeoutMs: 3_600_000, halfClosedTimeoutMs: 60_000 },
     shutdown: { graceMs: 1000 },
     transport: engineUnderTest(),
+    state: {},
     log: { level: "debug", format: "json", connections: true },
   };
   return merge(settings, changes);
@@ -94,6 +95,7 @@ export function privateSettings(
     splice: { idleTimeoutMs: 3_600_000, halfClosedTimeoutMs: 60_000 },
     shutdown: { graceMs: 1000 },
     transport: engineUnderTest(),
+    state: {},
     log: { level: "debug", format: "json", connections: true },
   };
   return merge(settings, changes);

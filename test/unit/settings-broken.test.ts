@@ -13,7 +13,7 @@ interface Case {
   readonly lines: readonly string[];
 }
 
-const publicAllowed = "name, tls, rendezvous, mesh, grants, limits, admin, splice, shutdown, transport, log";
+const publicAllowed = "name, tls, rendezvous, mesh, grants, limits, admin, splice, shutdown, transport, state, log";
 const patternAllowed = "allowed: a.example.com, *.example.com, **.example.com or *";
 
 const cases: Case[] = [
@@ -42,7 +42,7 @@ const cases: Case[] = [
     text: "grants: []",
     lines: [
       "settings.yml:7:1 grants: this is a setting of a public proxy, these are a private proxy's: " +
-        "name, mesh, targets, pool, admin, splice, shutdown, transport, log",
+        "name, mesh, targets, pool, admin, splice, shutdown, transport, state, log",
     ],
   },
   {

@@ -44,6 +44,7 @@ test("a public proxy's settings have every default filled in and every path abso
       splice: { idleTimeoutMs: 3_600_000, halfClosedTimeoutMs: 60_000 },
       shutdown: { graceMs: 30_000 },
       transport: { engine: "auto", workers: 0, maxPipes: 256 },
+      state: {},
       log: { level: "info", format: "auto", connections: true },
     },
   } as never);
@@ -86,6 +87,7 @@ test("a private proxy's settings likewise, its targets too", (t) => {
     splice: { idleTimeoutMs: 3_600_000, halfClosedTimeoutMs: 60_000 },
     shutdown: { graceMs: 30_000 },
     transport: { engine: "auto", workers: 0, maxPipes: 256 },
+    state: {},
     log: { level: "info", format: "auto", connections: true },
   } as never);
 });

@@ -29,6 +29,8 @@ export const solSocket = 1;
 export const soReuseAddr = 2;
 export const soError = 4;
 export const soKeepalive = 9;
+/** Whether a socket listens. */
+export const soAcceptConn = 30;
 export const soLinger = 13;
 export const soReusePort = 15;
 export const ipprotoTcp = 6;
@@ -41,9 +43,21 @@ export const ipv6V6only = 26;
 
 export const shutWrite = 1;
 export const msgNosignal = 0x4000;
+export const msgDontWait = 0x40;
+/** Received descriptors are closed by exec. */
+export const msgCloexec = 0x40000000;
+/** Not all descriptors had room: those that had none are lost. */
+export const msgControlTruncated = 0x8;
+export const scmRights = 1;
 export const spliceMove = 0x1;
 export const spliceNonblock = 0x2;
 export const fSetPipeSize = 1031;
+export const fSetDescriptorFlags = 2;
+export const closeOnExec = 1;
+export const fGetFlags = 3;
+export const fSetFlags = 4;
+/** The lowest free number above the argument, closed by exec. */
+export const fDuplicate = 1030;
 
 /** Error numbers, as the wrappers of libc.ts return them: negated. */
 export const ePerm = -1;
@@ -77,6 +91,17 @@ export interface EpollEventLayout {
 export function epollEventLayout(arch: string): EpollEventLayout {
   return arch === "x64" ? { bytes: 12, data: 4 } : { bytes: 16, data: 8 };
 }
+
+/**
+ * Where the fields of `struct msghdr`, `struct iovec` and `struct cmsghdr` are (recvmsg(2), cmsg(3)). The same on both
+ * processors. With glibc lengths take eight bytes, with musl four and four of padding: what is written as eight, with zeros
+ * above, is right for both.
+ */
+export const messageLayout = {
+  header: { bytes: 56, vectors: 16, vectorCount: 24, control: 32, controlBytes: 40, flags: 48 },
+  vector: { bytes: 16, base: 0, length: 8 },
+  control: { length: 0, level: 8, type: 12, data: 16, alignment: 8 },
+} as const;
 
 /** Processors for which layouts and numbers of this file hold. Both are little-endian. */
 export const supportedArchs: readonly string[] = ["x64", "arm64"];

@@ -120,7 +120,7 @@ function tryBind(
   };
 }
 
-function removeSocketFile(path: string): void {
+export function removeSocketFile(path: string): void {
   try {
     unlinkSync(path);
   } catch {

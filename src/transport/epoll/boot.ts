@@ -4,6 +4,7 @@ import { ProxyError } from "../../base/errors.js";
 import type { Port } from "../../base/port.js";
 import { workerEnd } from "../../base/thread-port.js";
 import type { Endpoint } from "../endpoint.js";
+import type { ListeningUse } from "../inherited.js";
 import { createOwnership } from "./ownership.js";
 import type { JoinedThreadData } from "./thread.js";
 import { createEpollTransport, type EpollTransport, type HandedOver } from "./transport.js";
@@ -44,7 +45,7 @@ export interface WorkerContext<Role, In, Out> {
   readonly port: Port<In, Out>;
   readonly exchange: Exchange;
   /** Where it is to listen for this use. */
-  listening(use: string): Address[];
+  listening(use: ListeningUse): Address[];
 }
 
 /**

@@ -7,7 +7,7 @@ import { type Crew, type CrewOptions, startCrew } from "./crew.js";
 const closeMs = 3000;
 
 /** What every data plane is asked, whatever its role, and what each of them answers. */
-const answers = { drain: "drained", close: "closed", mark: "marked" } as const;
+const answers = { drain: "drained", close: "closed", mark: "marked", quiesce: "quiet", deafen: "deaf" } as const;
 
 interface Typed {
   readonly type: string;

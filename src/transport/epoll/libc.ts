@@ -30,6 +30,11 @@ export interface Libc {
   splice(from: number, to: number, length: number, flags: number): number;
   read(descriptor: number, into: Uint8Array, length: number): number;
   write(descriptor: number, bytes: Uint8Array, length: number): number;
+  /** A struct msghdr, which names other memory: its callers keep that alive. */
+  sendMessage(descriptor: number, header: Uint8Array, flags: number): number;
+  receiveMessage(descriptor: number, header: Uint8Array, flags: number): number;
+  /** Where the bytes are in memory. They must have an ArrayBuffer of their own: small ones would move otherwise. */
+  addressOf(bytes: Uint8Array): bigint;
   /** The number of a network interface, or 0. For the zone of an IPv6 address. */
   interfaceIndex(name: string): number;
 }
@@ -38,6 +43,7 @@ export interface Libc {
 interface Koffi {
   load(path: string | null): { func(declaration: string): (...args: never[]) => number };
   errno(): number;
+  address(value: unknown): bigint;
 }
 
 let loaded: Libc | undefined;
@@ -100,6 +106,8 @@ function bindLibc(koffi: Koffi): Libc {
   );
   const read = bound<[number, Uint8Array, number]>("long read(int, void *, size_t)");
   const write = bound<[number, Uint8Array, number]>("long write(int, void *, size_t)");
+  const sendMessage = bound<[number, Uint8Array, number]>("long sendmsg(int, void *, int)");
+  const receiveMessage = bound<[number, Uint8Array, number]>("long recvmsg(int, void *, int)");
   const interfaceIndex = bound<[string]>("unsigned int if_nametoindex(const char *)");
 
   const orError = (result: number): number => (result < 0 ? -errno() : result);
@@ -145,6 +153,9 @@ function bindLibc(koffi: Koffi): Libc {
     },
     read: (descriptor, into, length) => orError(read(descriptor, into, length)),
     write: (descriptor, bytes, length) => orError(write(descriptor, bytes, length)),
+    sendMessage: (descriptor, header, flags) => orError(sendMessage(descriptor, header, flags)),
+    receiveMessage: (descriptor, header, flags) => orError(receiveMessage(descriptor, header, flags)),
+    addressOf: (bytes) => koffi.address(bytes),
     interfaceIndex: (name) => interfaceIndex(name),
   };
 }

@@ -82,7 +82,11 @@ class Acceptor implements Watched {
     this.#closed = true;
     this.#guard.close();
     // A loop that was stopped has closed it already.
-    if (this.#loop.owns(this.#bound.descriptor)) this.#loop.close(this.#bound.descriptor);
+    if (this.#loop.owns(this.#bound.descriptor)) {
+      // Where another process has it too, closing it here does not end the watch (epoll(7)).
+      if (!this.#paused) this.#loop.unwatch(this.#bound.descriptor);
+      this.#loop.close(this.#bound.descriptor);
+    }
     this.#bound.closed();
   }
 

@@ -1,8 +1,8 @@
 import type { Address } from "../../base/address.js";
-import { formatAddress } from "../../base/address.js";
 import type { Deadline } from "../../base/deadline.js";
 import { ProxyError } from "../../base/errors.js";
 import type { Endpoint, EndpointAddress, SpliceOptions } from "../endpoint.js";
+import { type GivenListener, givenListeners } from "../inherited.js";
 import type { Listener, ListenOptions, ResolvedAddress, Transport } from "../transport.js";
 import { type BoundSocket, bindListening } from "./bind.js";
 import { connect } from "./connect.js";
@@ -15,14 +15,6 @@ import { createPipes } from "./pipes.js";
 import { splice } from "./splice.js";
 import { Stream } from "./stream.js";
 import { watchWakes } from "./wake.js";
-
-/** A listening socket that the main thread has bound for one worker. */
-export interface GivenListener {
-  /** As the settings state it: what `listen` will ask for. */
-  readonly address: Address;
-  readonly descriptor: number;
-  readonly bound: EndpointAddress;
-}
 
 export interface EpollOptions {
   /** Who owns which descriptor of this process; all threads share it. */
@@ -75,11 +67,11 @@ export function createEpollTransport(options: EpollOptions = {}): EpollTransport
     });
   const loop = new EventLoop({ libc, ownership: createOwnership(descriptors, owner), maxBlockMs, fault });
   const pipes = createPipes(loop, maxPipes);
-  const given = new Map(options.listening?.map((one) => [formatAddress(one.address), one]));
+  const given = givenListeners(options.listening);
   loop.whenAtRest(() => pipes.closeIdle());
 
   async function bind(address: Address): Promise<BoundSocket> {
-    const ready = given.get(formatAddress(address));
+    const ready = given.take(address);
     if (ready !== undefined) return { descriptor: ready.descriptor, address: ready.bound, closed() {} };
     const bound = await bindListening(libc, address, { reusePort: false });
     if (loop.own(bound.descriptor)) return bound;

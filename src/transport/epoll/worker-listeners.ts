@@ -1,16 +1,21 @@
-import type { Address } from "../../base/address.js";
+import { type Address, formatAddress } from "../../base/address.js";
+import { ProxyError } from "../../base/errors.js";
 import type { EndpointAddress } from "../endpoint.js";
-import { type BoundSocket, bindListening } from "./bind.js";
+import type { GivenListener, InheritedListener, ListeningUse } from "../inherited.js";
+import { fDuplicate } from "./abi.js";
+import { type BoundSocket, bindListening, removeSocketFile } from "./bind.js";
+import { errorText } from "./error-text.js";
 import { loadLibc } from "./libc.js";
-import type { GivenListener } from "./transport.js";
 
 /** A listening socket, and what its clients are to a role. */
 export interface UsedListener extends GivenListener {
-  readonly use: string;
+  readonly use: ListeningUse;
 }
 
 /** A listening socket of one worker. It is bound on the main thread, so that its queue outlives the worker. */
 export interface WorkerListener extends UsedListener {
+  /** What was asked for, where `address` is what became of it. */
+  readonly asked: Address;
   /** To be called when nobody listens on it any more. */
   closed(): void;
 }
@@ -18,44 +23,85 @@ export interface WorkerListener extends UsedListener {
 export interface WorkerListeners {
   readonly byWorker: readonly (readonly WorkerListener[])[];
   /** Where clients can connect, in the order of what was asked for. */
-  bound(use: string): readonly EndpointAddress[];
+  bound(use: ListeningUse): readonly EndpointAddress[];
+  /** All of them, for another process. */
+  readonly inheritable: readonly InheritedListener[];
+  /** Another process has them too: the files of unix sockets are that one's. */
+  handedOver(): void;
 }
 
 /**
- * Binds every address once for each worker; the system spreads the clients over them (SO_REUSEPORT). A unix socket cannot
- * be shared so: it is the first worker's alone. Throws `address_in_use` or `address_unavailable`, with nothing left open.
+ * Takes over what was inherited for an address, and binds every other one once for each worker; the system spreads the
+ * clients over them (SO_REUSEPORT). A unix socket cannot be shared so: it is the first worker's alone. Throws
+ * `address_in_use` or `address_unavailable`, with nothing left open but what was inherited.
  */
 export async function bindForWorkers(
   workers: number,
-  uses: Readonly<Record<string, readonly Address[]>>,
+  uses: Readonly<Partial<Record<ListeningUse, readonly Address[]>>>,
+  inherited: readonly InheritedListener[] = [],
 ): Promise<WorkerListeners> {
   const byWorker: WorkerListener[][] = Array.from({ length: workers }, () => []);
+  const own: WorkerListener[] = [];
   const bound = new Map<string, EndpointAddress[]>();
+  let isOurs = true;
+
+  async function socketsFor(use: ListeningUse, asked: Address): Promise<BoundSocket[]> {
+    const given = inherited.filter((one) => one.use === use && formatAddress(one.address) === formatAddress(asked));
+    if (given.length === 0) return bindTimes(asked.kind === "unix" ? 1 : workers, asked);
+    const closed = () => {
+      if (asked.kind === "unix") removeSocketFile(asked.path);
+    };
+    const sockets = given.map((one): BoundSocket => ({ descriptor: one.descriptor, address: one.bound, closed }));
+    // Fewer than workers: several accept from one queue. More: a worker accepts from several.
+    for (let at = 0; asked.kind === "tcp" && sockets.length < workers; at++) {
+      sockets.push({ ...sockets[at]!, descriptor: duplicate(sockets[at]!.descriptor) });
+    }
+    return sockets;
+  }
+
   try {
-    for (const [use, addresses] of Object.entries(uses)) {
+    for (const [use, addresses] of Object.entries(uses) as [ListeningUse, readonly Address[]][]) {
       const places: EndpointAddress[] = [];
       bound.set(use, places);
-      for (const address of addresses) {
-        const sockets = await bindTimes(address.kind === "unix" ? 1 : workers, address);
-        sockets.forEach((socket, worker) => {
+      for (const asked of addresses) {
+        const sockets = await socketsFor(use, asked);
+        sockets.forEach((socket, at) => {
+          const { descriptor } = socket;
           // Under the address that it is bound to: several may have been asked for as port 0 of one host.
-          const at = concrete(address, socket.address);
-          byWorker[worker]!.push({
-            use,
-            address: at,
-            descriptor: socket.descriptor,
-            bound: socket.address,
-            closed: socket.closed,
-          });
+          const address = concrete(asked, socket.address);
+          const closed = () => {
+            if (isOurs) socket.closed();
+          };
+          const listener = { use, asked, address, descriptor, bound: socket.address, closed };
+          byWorker[at % workers]!.push(listener);
+          if (!inherited.some((one) => one.descriptor === descriptor)) own.push(listener);
         });
         places.push(sockets[0]!.address);
       }
     }
   } catch (error) {
-    closeListeners(byWorker.flat());
+    closeListeners(own);
     throw error;
   }
-  return { byWorker, bound: (use) => bound.get(use) ?? [] };
+  return {
+    byWorker,
+    bound: (use) => bound.get(use) ?? [],
+    inheritable: byWorker.flat().map(({ use, asked, descriptor, bound: at }) => ({
+      use,
+      address: asked,
+      descriptor,
+      bound: at,
+    })),
+    handedOver() {
+      isOurs = false;
+    },
+  };
+}
+
+function duplicate(descriptor: number): number {
+  const copy = loadLibc().control(descriptor, fDuplicate, 0);
+  if (copy < 0) throw new ProxyError("descriptors_exhausted", errorText("fcntl", copy));
+  return copy;
 }
 
 /** Closes what nobody was given. */

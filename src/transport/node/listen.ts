@@ -14,7 +14,7 @@ import { descriptorOf } from "./handle.js";
 const backlog = 4096;
 
 /**
- * Listens; see `Transport.listen` for the codes. A host name is looked up by Node; an empty host means all addresses.
+ * Listens; see `Transport.listen` for the codes. A `descriptor` listens already, and is this server's from here on. A host name is looked up by Node; an empty host means all addresses.
  *
  * What happens without descriptors: Node cannot pause a listening socket, short of closing it. libuv, when `accept`
  * fails with EMFILE, gives up a descriptor that it keeps for this purpose, accepts and closes everyone who waits, and
@@ -22,10 +22,10 @@ const backlog = 4096;
  * of waiting in the queue. This engine does the same a little earlier, with a RST and a warning: it keeps the last
  * descriptors for the connections that accepted clients still need, and calls `starved`.
  */
-export async function listen(options: ListenOptions): Promise<Listener> {
+export async function listen(options: ListenOptions, descriptor?: number): Promise<Listener> {
   const { address, accept, owes, starved = () => {} } = options;
   const server = createServer(socketOptions);
-  await bindReplacingStale(server, address);
+  await bindReplacingStale(server, address, descriptor);
   const guard = descriptorGuard({ starved, owes });
   server.on("connection", (socket) => {
     const addresses = guard.takesLast(descriptorOf(socket) ?? 0) ? undefined : addressesOf(socket, address.kind);
@@ -48,9 +48,9 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   };
 }
 
-async function bindReplacingStale(server: Server, address: Address): Promise<void> {
+async function bindReplacingStale(server: Server, address: Address, descriptor: number | undefined): Promise<void> {
   try {
-    await bind(server, address);
+    await bind(server, address, descriptor);
   } catch (error) {
     const inUse = (error as NodeJS.ErrnoException).code === "EADDRINUSE";
     if (!inUse || address.kind !== "unix" || !(await isStaleSocket(address.path))) throw asProxyError(error, address);
@@ -63,14 +63,15 @@ async function bindReplacingStale(server: Server, address: Address): Promise<voi
   }
 }
 
-function bind(server: Server, address: Address): Promise<void> {
+function bind(server: Server, address: Address, descriptor?: number): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", reject);
     const listening = () => {
       server.off("error", reject);
       resolve();
     };
-    if (address.kind === "unix") server.listen({ path: address.path, backlog, exclusive: true }, listening);
+    if (descriptor !== undefined) server.listen({ fd: descriptor }, backlog, listening);
+    else if (address.kind === "unix") server.listen({ path: address.path, backlog, exclusive: true }, listening);
     else {
       const host = address.host === "" ? {} : { host: address.host };
       server.listen({ ...host, port: address.port, backlog, exclusive: true }, listening);
