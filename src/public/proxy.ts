@@ -156,15 +156,14 @@ export async function startPublicProxy(options: PublicProxyOptions): Promise<Pub
     });
     undo.push(() => admin.close());
 
+    const { engine, why } = dataPlanes;
+    const workers = dataPlanes.workers().length;
     const listening = {
       tls: dataPlanes.clientAddresses.map(addressText),
       rendezvous: dataPlanes.rendezvousAddresses.map(addressText),
       mesh: mesh.addresses,
       admin: admin.addresses,
     };
-    const { engine, why } = dataPlanes;
-    const workers = dataPlanes.workers().length;
-    log.info({ listening, version: softwareVersion, engine, why, workers }, "public proxy is ready");
     warnOfDescriptors();
 
     /** Told before clients find out: at the limit they wait, or are turned away. */
@@ -211,6 +210,8 @@ export async function startPublicProxy(options: PublicProxyOptions): Promise<Pub
       stopAccepting: () => control.stopAccepting(Math.min(settings.rendezvous.attemptTimeoutMs, longestPauseMs)),
       done: () => (options.drain === undefined ? void stop() : options.drain()),
     });
+
+    log.info({ listening, version: softwareVersion, engine, why, workers }, "public proxy is ready");
 
     async function end(): Promise<void> {
       if (state === "stopped") return;

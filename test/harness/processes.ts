@@ -29,6 +29,9 @@ export interface ProxyProcess {
   readonly exited: Promise<number | NodeJS.Signals>;
 }
 
+/** Listening sockets for a process, as a service manager passes them: what they are called, and their numbers here. */
+export type PassedToProcess = readonly (readonly [name: string, descriptor: number])[];
+
 /**
  * Starts `proxy run ROLE`; it is killed when the test ends. Settings are plain data, written to a file. `descriptors`: how
  * many the process may have.
@@ -37,15 +40,21 @@ export function runProxyProcess(
   t: ExecutionContext,
   role: "public" | "private",
   settings: object,
-  { descriptors }: { readonly descriptors?: number } = {},
+  { descriptors, passed = [] }: { readonly descriptors?: number; readonly passed?: PassedToProcess } = {},
 ): ProxyProcess {
   const dir = mkdtempSync(join(tmpdir(), "proxy-process-"));
   const settingsPath = join(dir, "settings.json");
   writeFileSync(settingsPath, JSON.stringify(settings));
   const command = [process.execPath, main, "run", role, "--settings", settingsPath];
-  const limited =
-    descriptors === undefined ? command : ["sh", "-c", `ulimit -n ${descriptors}; exec "$@"`, "sh", ...command];
-  const child = spawn(limited[0]!, limited.slice(1), { stdio: ["ignore", "pipe", "pipe"] });
+  const limit = descriptors === undefined ? "" : `ulimit -n ${descriptors}; `;
+  const names = passed.map(([name]) => name).join(":");
+  // Only the process itself knows its id.
+  const sockets = passed.length === 0 ? "" : `LISTEN_PID=$$ LISTEN_FDS=${passed.length} LISTEN_FDNAMES=${names} `;
+  const prefix = `${limit}${sockets}`;
+  const prefixed = prefix === "" ? command : ["sh", "-c", `${prefix}exec "$@"`, "sh", ...command];
+  const child = spawn(prefixed[0]!, prefixed.slice(1), {
+    stdio: ["ignore", "pipe", "pipe", ...passed.map(([, descriptor]) => descriptor)],
+  });
   const lines: Record<string, unknown>[] = [];
   const waiting = new Set<() => void>();
   let printed = "";
