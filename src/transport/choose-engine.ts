@@ -7,6 +7,19 @@ export interface ChosenEngine {
   readonly why: string;
 }
 
+/** What worked once in this process works for all of it: the test costs tens of milliseconds, and far more on a busy machine. */
+let tested: Promise<void> | undefined;
+
+async function testOnce(): Promise<void> {
+  tested ??= testEngine();
+  try {
+    await tested;
+  } catch (error) {
+    tested = undefined;
+    throw error;
+  }
+}
+
 /**
  * `auto` takes epoll where it passes its test on this very system, and says why where it does not. Throws
  * `engine_unavailable` where epoll was asked for and does not work.
@@ -14,7 +27,7 @@ export interface ChosenEngine {
 export async function chooseEngine(wanted: "auto" | "epoll" | "node"): Promise<ChosenEngine> {
   if (wanted === "node") return { engine: "node", why: "the settings say so" };
   try {
-    await testEngine();
+    await testOnce();
     return { engine: "epoll", why: wanted === "epoll" ? "the settings say so" : "it works here, and is the fastest" };
   } catch (error) {
     if (wanted === "epoll") throw new ProxyError("engine_unavailable", messageOf(error), { cause: error });

@@ -415,7 +415,7 @@ test("signals that come while a proxy starts are obeyed once it has started", as
     .trimEnd()
     .split("\n")
     .map((line) => JSON.parse(line).msg);
-  t.is(messages[0], "public proxy is ready");
-  t.true(messages.includes("settings reloaded"));
+  t.true(messages.includes("public proxy is ready"));
+  t.true(messages.indexOf("settings reloaded") > messages.indexOf("public proxy is ready"));
   t.is(messages.at(-1), "public proxy has stopped");
 });
