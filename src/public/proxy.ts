@@ -164,8 +164,6 @@ export async function startPublicProxy(options: PublicProxyOptions): Promise<Pub
       mesh: mesh.addresses,
       admin: admin.addresses,
     };
-    warnOfDescriptors();
-
     /** Told before clients find out: at the limit they wait, or are turned away. */
     function warnOfDescriptors(): void {
       const limit = descriptorLimit();
@@ -212,6 +210,7 @@ export async function startPublicProxy(options: PublicProxyOptions): Promise<Pub
     });
 
     log.info({ listening, version: softwareVersion, engine, why, workers }, "public proxy is ready");
+    warnOfDescriptors();
 
     async function end(): Promise<void> {
       if (state === "stopped") return;
