@@ -56,7 +56,8 @@ test("behind a real HAProxy with send-proxy-v2, the client's address arrives and
   const server = await echoServer(certificates);
   t.teardown(() => server.close());
   const pair = await startPair(t, certificates, [{ address: server.address }], {
-    public: { tls: { acceptProxyProtocol: ["127.0.0.1"] } },
+    // So few that no limit of descriptors is warned of.
+    public: { tls: { acceptProxyProtocol: ["127.0.0.1"] }, limits: { connections: 100 } },
   });
   const [port] = await freePorts(1);
   const dir = mkdtempSync(join(tmpdir(), "proxy-haproxy-"));
