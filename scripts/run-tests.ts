@@ -7,7 +7,8 @@ import { node24 } from "./node-24.js";
 
 /**
  * Runs the tests: `quick` is what stands in test/unit, test/engine once for each engine, and test/system on the engine that is
- * chosen here by default; `all` adds test/system on the other one and test/long, and all but test/long once more on Node 24.
+ * chosen here by default; `all` adds test/system on the other one, test/system/slow and test/long, and all but test/long once
+ * more on Node 24.
  * Ends with what was passed over, and a line `N passed, N failed`.
  */
 
@@ -17,7 +18,8 @@ interface Totals {
 }
 
 const unit = ["dist/test/unit/**/*.test.js"];
-const system = ["dist/test/system/**/*.test.js"];
+const system = ["dist/test/system/*.test.js"];
+const slowSystem = ["dist/test/system/slow/*.test.js"];
 const engineSuite = ["dist/test/engine/**/*.test.js"];
 const long = ["dist/test/long/**/*.test.js"];
 const ava = "node_modules/ava/entrypoints/cli.mjs";
@@ -67,9 +69,10 @@ async function runQuick(node: string, [first, ...others]: readonly string[], tot
   for (const engine of others) await run(node, engineSuite, [], totals, { PROXY_TEST_ENGINE: engine });
 }
 
-/** What quick tests leave out: both roles on the engines that are not the default. */
-async function runOthers(node: string, [, ...others]: readonly string[], totals: Totals): Promise<void> {
-  for (const engine of others) await run(node, system, [], totals, { PROXY_TEST_ENGINE: engine });
+/** What quick tests leave out: what takes long, and both roles on the engines that are not the default. */
+async function runOthers(node: string, [first, ...others]: readonly string[], totals: Totals): Promise<void> {
+  await run(node, slowSystem, [], totals, { PROXY_TEST_ENGINE: first! });
+  for (const engine of others) await run(node, [...system, ...slowSystem], [], totals, { PROXY_TEST_ENGINE: engine });
 }
 
 function note(line: string): void {

@@ -1,13 +1,13 @@
 import test from "ava";
-import { type TestCertificates, testCertificates } from "../harness/certificates.js";
-import { ask, tlsClient } from "../harness/clients.js";
-import { faultLink } from "../harness/fault-link.js";
-import { echoServer } from "../harness/internal-server.js";
-import { assertNothingLeft } from "../harness/leaks.js";
-import type { MemoryLog } from "../harness/memory-log.js";
-import { startPrivate, startPublic } from "../harness/pair.js";
-import { address } from "../harness/settings.js";
-import { until } from "../harness/until.js";
+import { type TestCertificates, testCertificates } from "../../harness/certificates.js";
+import { ask, tlsClient } from "../../harness/clients.js";
+import { faultLink } from "../../harness/fault-link.js";
+import { echoServer } from "../../harness/internal-server.js";
+import { assertNothingLeft } from "../../harness/leaks.js";
+import type { MemoryLog } from "../../harness/memory-log.js";
+import { startPrivate, startPublic } from "../../harness/pair.js";
+import { address } from "../../harness/settings.js";
+import { until } from "../../harness/until.js";
 
 assertNothingLeft(test);
 

@@ -2,16 +2,16 @@ import { chmodSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
-import { findPredecessor } from "../../src/public/predecessor.js";
-import { bindListening } from "../../src/transport/epoll/bind.js";
-import { type Libc, loadLibc } from "../../src/transport/epoll/libc.js";
-import { serverName, type TestCertificates, testCertificates } from "../harness/certificates.js";
-import { ask, tlsClient } from "../harness/clients.js";
-import { echoServer } from "../harness/internal-server.js";
-import { assertNothingLeft } from "../harness/leaks.js";
-import { passOver } from "../harness/needs.js";
-import { freePorts, type PassedToProcess, ready, runProxyProcess } from "../harness/processes.js";
-import { address, engineUnderTest } from "../harness/settings.js";
+import { findPredecessor } from "../../../src/public/predecessor.js";
+import { bindListening } from "../../../src/transport/epoll/bind.js";
+import { type Libc, loadLibc } from "../../../src/transport/epoll/libc.js";
+import { serverName, type TestCertificates, testCertificates } from "../../harness/certificates.js";
+import { ask, tlsClient } from "../../harness/clients.js";
+import { echoServer } from "../../harness/internal-server.js";
+import { assertNothingLeft } from "../../harness/leaks.js";
+import { passOver } from "../../harness/needs.js";
+import { freePorts, type PassedToProcess, ready, runProxyProcess } from "../../harness/processes.js";
+import { address, engineUnderTest } from "../../harness/settings.js";
 
 assertNothingLeft(test);
 

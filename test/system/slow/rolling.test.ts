@@ -1,7 +1,7 @@
 import test from "ava";
-import { type TestCertificates, testCertificates } from "../harness/certificates.js";
-import { assertNothingLeft } from "../harness/leaks.js";
-import { rollingScene } from "../harness/rolling.js";
+import { type TestCertificates, testCertificates } from "../../harness/certificates.js";
+import { assertNothingLeft } from "../../harness/leaks.js";
+import { rollingScene } from "../../harness/rolling.js";
 
 assertNothingLeft(test);
 

@@ -1,12 +1,12 @@
 import test from "ava";
-import { serverName, type TestCertificates, testCertificates } from "../harness/certificates.js";
-import { ask, tlsClient } from "../harness/clients.js";
-import { type Direction, faultLink } from "../harness/fault-link.js";
-import { echoServer } from "../harness/internal-server.js";
-import { assertNothingLeft } from "../harness/leaks.js";
-import type { LogLine, MemoryLog } from "../harness/memory-log.js";
-import { announced, startPrivate, startPublic } from "../harness/pair.js";
-import { until } from "../harness/until.js";
+import { serverName, type TestCertificates, testCertificates } from "../../harness/certificates.js";
+import { ask, tlsClient } from "../../harness/clients.js";
+import { type Direction, faultLink } from "../../harness/fault-link.js";
+import { echoServer } from "../../harness/internal-server.js";
+import { assertNothingLeft } from "../../harness/leaks.js";
+import type { LogLine, MemoryLog } from "../../harness/memory-log.js";
+import { announced, startPrivate, startPublic } from "../../harness/pair.js";
+import { until } from "../../harness/until.js";
 
 // Links that swallow everything, in one direction or in both, with the keepalive that is the default.
 
